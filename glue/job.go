@@ -1,0 +1,72 @@
+package glue
+
+import (
+	"context"
+	"time"
+)
+
+// Job is one claimed entry of a feed.
+type Job struct {
+	ID        string
+	Feed      string
+	Payload   []byte    // as the producer put it; never modified, never retained past settlement
+	Cancelled int       // times it went back to the feed after a failure
+	Put       time.Time // when the producer put it; zero if the feed does not know
+}
+
+// Verdict says where a claimed job goes when its outcome is known.
+type Verdict uint8
+
+const (
+	// Finish removes the job: it was published, or a stage dropped it.
+	Finish Verdict = iota + 1
+	// Cancel puts the job back on the feed and counts the attempt.
+	Cancel
+	// Stall takes the job out of the running and keeps it for an operator.
+	Stall
+	// Release puts the job back at the head of the feed and counts nothing:
+	// the daemon stops and nobody tried the job.
+	Release
+)
+
+func (v Verdict) String() string {
+	switch v {
+	case Finish:
+		return "finish"
+	case Cancel:
+		return "cancel"
+	case Stall:
+		return "stall"
+	case Release:
+		return "release"
+	}
+	return "none"
+}
+
+// Settlement is the verdict on one job.
+type Settlement struct {
+	JobID   string
+	Verdict Verdict
+	Reason  string // why a job was cancelled or stalled; never holds payload
+	Result  []byte // told to whoever waits for a finished job; nil tells nobody
+}
+
+// Feed is a job queue: where jobs are claimed and settled.
+// Its methods are safe for concurrent use.
+type Feed interface {
+	// Name returns the feed's name, without any prefix of the store.
+	Name() string
+
+	// Wait blocks until the feed may hold a job, a bounded time has passed, or ctx is done.
+	// It claims nothing. It returns nil in the first two cases.
+	Wait(ctx context.Context) error
+
+	// Claim takes up to limit jobs, oldest first, and never blocks for one:
+	// an empty feed gives no jobs and no error. The caller owns the result.
+	Claim(ctx context.Context, limit int) ([]Job, error)
+
+	// Settle applies all verdicts. It can be repeated after an error: a verdict that was
+	// applied already, or whose job another worker has taken over, changes nothing,
+	// but for Finish: a job that was published is done, whoever holds its claim.
+	Settle(ctx context.Context, settlements []Settlement) error
+}

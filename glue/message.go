@@ -1,0 +1,50 @@
+package glue
+
+import "pushglue/glue/tree"
+
+// Message is what a pipeline makes of a job: the same bytes for every channel, push host and reader.
+//
+// Its body is either plain bytes or, once the json stage has parsed it, an Object that the
+// following stages read and edit. The object is rendered once, when the bytes are asked for.
+type Message struct {
+	ID       string   // stable over redeliveries: the envelope's id, else the job's
+	Type     string   // the event's name for EventSource; may be empty
+	Channels []string // where it goes; each passed CheckChannel
+
+	body   []byte
+	object *tree.Node
+}
+
+// NewMessage returns a message with a plain body. It keeps body and never writes into it.
+func NewMessage(id string, body []byte) *Message {
+	return &Message{ID: id, body: body}
+}
+
+// Body returns the finished bytes. They belong to the message and must not be modified.
+func (m *Message) Body() []byte {
+	if m.body == nil && m.object != nil {
+		m.body = m.object.Append(nil)
+	}
+	return m.body
+}
+
+// SetBody replaces the body by plain bytes, which the message keeps.
+func (m *Message) SetBody(body []byte) {
+	m.body, m.object = body, nil
+}
+
+// Object returns the parsed body for reading, or nil when there is none.
+func (m *Message) Object() *tree.Node { return m.object }
+
+// Edit returns the parsed body for editing, or nil when there is none.
+func (m *Message) Edit() *tree.Node {
+	if m.object != nil {
+		m.body = nil
+	}
+	return m.object
+}
+
+// SetObject replaces the body by a JSON object, which the message owns from then on.
+func (m *Message) SetObject(object *tree.Node) {
+	m.body, m.object = nil, object
+}

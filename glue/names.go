@@ -1,0 +1,69 @@
+package glue
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of what goes into a request to a push host.
+const (
+	MaxChannelLen = 128 // bytes of one channel name; the shipped nginx accepts as many
+	MaxChannels   = 255 // channels of one message: the most that Nchan takes in one request
+	MaxTokenLen   = 128 // bytes of a message's id and of its type
+)
+
+// CheckChannel reports why name cannot be a channel's name; nil if it can.
+//
+// The push modules split a list of channels at "/" after percent-decoding, read "*" and "ALL" as
+// wildcards, and strip a trailing ".b" and digits as a backtrack suffix, so a name made from
+// data must be checked, not escaped. The error's text does not repeat the name.
+func CheckChannel(name string) error {
+	switch {
+	case name == "":
+		return errors.New("channel name is empty")
+	case len(name) > MaxChannelLen:
+		return fmt.Errorf("channel name has %d bytes, more than %d", len(name), MaxChannelLen)
+	case !utf8.ValidString(name):
+		return errors.New("channel name is not valid UTF-8")
+	case name == "ALL":
+		return errors.New(`channel name is the wildcard "ALL"`)
+	case hasBacktrackSuffix(name):
+		return errors.New(`channel name ends like a backtrack suffix (".b" and digits)`)
+	}
+	for _, r := range name {
+		switch {
+		case r == '/' || r == '*':
+			return fmt.Errorf("channel name contains %q", r)
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return fmt.Errorf("channel name contains the control character %U", r)
+		}
+	}
+	return nil
+}
+
+// hasBacktrackSuffix reports whether name ends in ".b" and one or more digits.
+func hasBacktrackSuffix(name string) bool {
+	head := strings.TrimRight(name, "0123456789")
+	return len(head) < len(name) && strings.HasSuffix(head, ".b")
+}
+
+// CheckToken reports why s cannot be a message's id or type, which travel in headers and in
+// EventSource fields; nil if it can: 1 to MaxTokenLen bytes of visible ASCII.
+// The error's text does not repeat s.
+func CheckToken(s string) error {
+	switch {
+	case s == "":
+		return errors.New("is empty")
+	case len(s) > MaxTokenLen:
+		return fmt.Errorf("has %d bytes, more than %d", len(s), MaxTokenLen)
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' {
+			return errors.New("contains something other than visible ASCII")
+		}
+	}
+	return nil
+}

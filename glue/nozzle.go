@@ -1,0 +1,197 @@
+package glue
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/semaphore"
+)
+
+// storeTimeout bounds one claim or settlement. Both run to their end when the daemon stops:
+// a claim whose answer nobody reads would leave its jobs with nobody.
+const storeTimeout = 5 * time.Second
+
+// nozzle claims jobs from one feed and settles them.
+type nozzle struct {
+	feed   Feed
+	limit  int // jobs of one claim
+	ledger *Ledger
+	log    zerolog.Logger
+
+	room *semaphore.Weighted // for jobs in flight
+	seq  uint64              // jobs claimed so far
+
+	mu       sync.Mutex
+	released []released // what goes back untried, at the end
+	lost     int        // jobs whose settlement failed to the end
+}
+
+// released is a job that goes back to the head of the feed, with its place in the order of claims.
+type released struct {
+	seq   uint64
+	jobID string
+}
+
+// claim returns the next jobs and the place of the first one in the order of claims. It blocks
+// until there are some, and returns none when stop is done.
+func (n *nozzle) claim(stop context.Context) ([]Job, uint64) {
+	if n.room.Acquire(stop, int64(n.limit)) != nil {
+		return nil, 0
+	}
+	pause := newPause()
+	failing := false
+	for stop.Err() == nil {
+		jobs, err := n.tryClaim(stop)
+		switch {
+		case err == nil && failing:
+			failing = false
+			pause.Reset()
+			n.log.Info().Msg("claiming again")
+		case err != nil && stop.Err() == nil:
+			if !failing {
+				failing = true
+				n.log.Error().Err(err).Msg("cannot claim; trying again until it works")
+			}
+			sleep(stop, pause.NextBackOff())
+		}
+		if len(jobs) > 0 {
+			n.room.Release(int64(n.limit - len(jobs)))
+			n.ledger.AddFeed(FeedSums{Name: n.feed.Name(), Claimed: int64(len(jobs)), InFlight: int64(len(jobs))})
+			first := n.seq
+			n.seq += uint64(len(jobs))
+			return jobs, first
+		}
+	}
+	n.room.Release(int64(n.limit))
+	return nil, 0
+}
+
+// tryClaim claims what there is, or else waits for more.
+func (n *nozzle) tryClaim(stop context.Context) ([]Job, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), storeTimeout)
+	defer cancel()
+	jobs, err := n.feed.Claim(ctx, n.limit)
+	if err != nil || len(jobs) > 0 {
+		return jobs, err
+	}
+	return nil, n.feed.Wait(stop)
+}
+
+// settle applies the verdicts on all jobs of b. When the store does not answer it tries again
+// until abort is done, and once more then.
+func (n *nozzle) settle(abort context.Context, b *batch, settlements []Settlement) {
+	if len(settlements) == 0 {
+		return
+	}
+	defer n.room.Release(int64(len(settlements)))
+	pause := newPause()
+	for failing := false; ; failing = true {
+		last := abort.Err() != nil
+		err := n.trySettle(settlements)
+		if err == nil {
+			if failing {
+				n.log.Info().Msg("settling again")
+			}
+			n.book(b, settlements)
+			return
+		}
+		if last {
+			n.log.Error().Err(err).Int("jobs", len(settlements)).Msg("cannot settle; the jobs stay claimed")
+			n.mu.Lock()
+			n.lost += len(settlements)
+			n.mu.Unlock()
+			return
+		}
+		if !failing {
+			n.log.Error().Err(err).Msg("cannot settle; trying again until it works")
+		}
+		sleep(abort, pause.NextBackOff())
+	}
+}
+
+func (n *nozzle) trySettle(settlements []Settlement) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	return n.feed.Settle(ctx, settlements)
+}
+
+// book enters settled jobs into the ledger, and with them the messages that were not published.
+func (n *nozzle) book(b *batch, settlements []Settlement) {
+	sums := FeedSums{Name: n.feed.Name(), InFlight: -int64(len(settlements))}
+	for _, s := range settlements {
+		switch s.Verdict {
+		case Finish:
+			sums.Finished++
+		case Cancel:
+			sums.Cancelled++
+		case Stall:
+			sums.Stalled++
+		case Release:
+			sums.Released++
+		}
+	}
+	n.ledger.AddFeed(sums)
+	b.bookReturned(n.ledger)
+}
+
+// bookReturned enters the messages of b that are still open as returned: their jobs are settled.
+func (b *batch) bookReturned(ledger *Ledger) {
+	for r := range b.runs {
+		run := &b.runs[r]
+		if open := int64(len(run.open)); open > 0 {
+			ledger.AddPipeline(PipelineSums{Name: run.pipeline.Name, Publish: PublishSums{Returned: open, InFlight: -open}})
+		}
+	}
+}
+
+// release keeps the jobs of b for flush.
+func (n *nozzle) release(b *batch) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i, job := range b.jobs {
+		n.released = append(n.released, released{b.seqs[i], job.ID})
+	}
+	b.bookReturned(n.ledger)
+}
+
+// flush gives the released jobs back to the head of the feed, so that they come out again in
+// the order in which they were claimed.
+func (n *nozzle) flush(abort context.Context) error {
+	slices.SortFunc(n.released, func(a, b released) int { return cmp.Compare(a.seq, b.seq) })
+	settlements := make([]Settlement, len(n.released))
+	for i, r := range n.released {
+		settlements[i] = Settlement{JobID: r.jobID, Verdict: Release}
+	}
+	n.settle(abort, &batch{}, settlements)
+	if n.lost > 0 {
+		return fmt.Errorf("feed %s: %d jobs stay claimed because they could not be settled", n.feed.Name(), n.lost)
+	}
+	return nil
+}
+
+// newPause returns the intervals between attempts: 100 ms to 5 s, with jitter.
+func newPause() *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = 100 * time.Millisecond
+	pause.MaxInterval = 5 * time.Second
+	pause.Reset()
+	return pause
+}
+
+// sleep waits for d and reports whether it did: false when ctx was done first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

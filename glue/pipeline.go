@@ -1,0 +1,27 @@
+package glue
+
+import "context"
+
+// Stage transforms one message. Stages are safe for concurrent use and do one thing.
+//
+// The error is the verdict: nil passes the message on; ErrDrop filters it out; a permanent error
+// stalls the job with its text as the reason; anything else is retried. Its text must not
+// contain payload.
+type Stage interface {
+	Process(ctx context.Context, m *Message) error
+}
+
+// NamedStage is a stage under the name that it has in the pipelines file and in the ledger.
+type NamedStage struct {
+	Name string
+	Stage
+}
+
+// Pipeline is a named list of stages that ends in a publisher.
+type Pipeline struct {
+	Name      string
+	Feed      string // the feed whose jobs it gets
+	Shadow    bool   // runs beside the others of its feed; its failures change no verdict
+	Stages    []NamedStage
+	Publisher Publisher
+}

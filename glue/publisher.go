@@ -1,0 +1,88 @@
+package glue
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Publisher hands messages to the world. It is safe for concurrent use.
+//
+// Publish publishes a batch in order and writes one outcome for each message into outcomes,
+// which is as long as batch: nil for published, ErrUnavailable when nobody is there to take
+// messages, a permanent error, or anything else for failed for now. On entry outcomes holds
+// each message's previous outcome, nil at the first attempt, so that a publisher with
+// several destinations can leave out those that have the message.
+// Publish keeps neither slice. It returns soon after ctx is done.
+type Publisher interface {
+	Publish(ctx context.Context, batch []*Message, outcomes []error)
+}
+
+// publish hands b's open messages to the publishers, all pipelines at once, and stays until
+// each has its outcome. What failed for now is still open afterwards, but for shadow pipelines.
+func (b *batch) publish(ctx context.Context, ledger *Ledger) {
+	var wg sync.WaitGroup
+	for r := range b.runs[1:] {
+		wg.Go(func() { b.runs[1+r].publish(ctx, ledger) })
+	}
+	b.runs[0].publish(ctx, ledger)
+	wg.Wait()
+}
+
+func (r *run) publish(ctx context.Context, ledger *Ledger) {
+	if len(r.open) == 0 {
+		return
+	}
+	messages := make([]*Message, len(r.open))
+	outcomes := make([]error, len(r.open))
+	var retries int64
+	for n, i := range r.open {
+		messages[n], outcomes[n] = r.messages[i], r.outcomes[i]
+		if r.outcomes[i] != nil {
+			retries++
+		}
+	}
+	r.pipeline.Publisher.Publish(ctx, messages, outcomes)
+
+	still := r.open[:0]
+	for n, i := range r.open {
+		r.outcomes[i] = outcomes[n]
+		if isTemporary(outcomes[n]) && !r.pipeline.Shadow {
+			still = append(still, i)
+		}
+	}
+	r.open = still
+	sums := publishSums(outcomes, r.pipeline.Shadow)
+	sums.Retries = retries
+	ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: sums})
+}
+
+// publishSums books outcomes: what failed for now stays in flight, unless it was its only attempt.
+func publishSums(outcomes []error, last bool) PublishSums {
+	var sums PublishSums
+	for _, err := range outcomes {
+		switch {
+		case err == nil || errors.Is(err, ErrDrop):
+			sums.Published++
+		case !isTemporary(err):
+			sums.Failed++
+		case last:
+			sums.Returned++
+		}
+	}
+	sums.InFlight = -sums.Published - sums.Failed - sums.Returned
+	return sums
+}
+
+// isUnavailable reports whether messages of b wait because a publisher has nobody to take them.
+func (b *batch) isUnavailable() bool {
+	for r := range b.runs {
+		run := &b.runs[r]
+		for _, i := range run.open {
+			if errors.Is(run.outcomes[i], ErrUnavailable) {
+				return true
+			}
+		}
+	}
+	return false
+}

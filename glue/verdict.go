@@ -1,0 +1,42 @@
+package glue
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrDrop is a stage's verdict that a message goes nowhere. Its job is finished.
+	ErrDrop = errors.New("dropped")
+
+	// ErrUnavailable is a publisher's outcome when no destination is up: it is no fault of the
+	// message, so its job waits, in order, and no attempt is counted.
+	ErrUnavailable = errors.New("unavailable")
+)
+
+// Drop returns an error that is ErrDrop and says why.
+func Drop(reason string) error { return fmt.Errorf("%w: %s", ErrDrop, reason) }
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+// Permanent marks an error that no retry can mend. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err}
+}
+
+// Permanentf is Permanent(fmt.Errorf(format, args...)).
+func Permanentf(format string, args ...any) error {
+	return Permanent(fmt.Errorf(format, args...))
+}
+
+// IsPermanent reports whether err, or an error that it wraps, is permanent.
+func IsPermanent(err error) bool {
+	var p *permanentError
+	return errors.As(err, &p)
+}
