@@ -1,0 +1,226 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/sony/gobreaker/v2"
+
+	"pushglue/glue"
+)
+
+// A host is down when it cannot be reached connectAttempts times in a row, or answers
+// maxRefusals messages in a row with something that may pass. It is tried again after downTime.
+const (
+	connectAttempts = 3
+	connectPause    = 50 * time.Millisecond // doubles with each attempt
+	maxRefusals     = 10
+	downTime        = time.Second
+)
+
+// host is one push host.
+type host struct {
+	name      string
+	base      *url.URL
+	timeout   time.Duration
+	transport http.RoundTripper
+	ledger    *glue.Ledger
+	log       zerolog.Logger
+
+	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
+	refusals atomic.Int64 // answers in a row that may pass
+	lastErr  atomic.Value // error as text: why it was last taken out
+}
+
+func newHost(base *url.URL, c Config) *host {
+	h := &host{
+		name: base.Host + base.Path, base: base, timeout: c.Timeout, transport: c.Transport, ledger: c.Ledger,
+		log: c.Log.With().Str("host", base.Host+base.Path).Logger(),
+	}
+	h.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:          h.name,
+		MaxRequests:   1,
+		Timeout:       downTime,
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures > 0 },
+		OnStateChange: h.report,
+	})
+	return h
+}
+
+func (h *host) report(_ string, from, to gobreaker.State) {
+	switch {
+	case to == gobreaker.StateClosed:
+		h.log.Info().Msg("push host is up again")
+	case from == gobreaker.StateClosed:
+		reason, _ := h.lastErr.Load().(string)
+		h.log.Error().Str("reason", reason).Msg("push host is down; messages go to the others")
+	}
+}
+
+// errDown is the answer of a host that is down.
+var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
+
+// publish sends the requests one after the other and writes an answer for each: nil for
+// accepted, errDown, a permanent error, or an error that may pass. n is the host's number.
+func (h *host) publish(ctx context.Context, requests []request, n int, answers []error) {
+	done, err := h.breaker.Allow()
+	if err != nil {
+		fill(answers, errDown)
+		return
+	}
+	attempts := connectAttempts
+	if h.breaker.State() == gobreaker.StateHalfOpen {
+		attempts = 1 // the host was down: this is a probe
+	}
+	sums := glue.HostSums{Name: h.name}
+	err = nil
+	for i := range requests {
+		r := &requests[i]
+		if r.err != nil || r.has != nil && r.has[n] {
+			continue
+		}
+		if answers[i], err = h.send(ctx, r, attempts, &sums); err != nil {
+			fill(answers[i:], err)
+			break
+		}
+		attempts = connectAttempts
+	}
+	h.ledger.AddHost(sums)
+	if errors.Is(err, errDown) {
+		done(err)
+		return
+	}
+	done(nil)
+}
+
+func fill(answers []error, err error) {
+	for i := range answers {
+		answers[i] = err
+	}
+}
+
+// send sends one request until it is answered. err tells why nothing more can be sent now.
+func (h *host) send(ctx context.Context, r *request, attempts int, sums *glue.HostSums) (answer, err error) {
+	for attempt := 1; ; attempt++ {
+		sums.Sent++
+		answer, err = h.post(ctx, r)
+		if err == nil {
+			break
+		}
+		sums.Unanswered++
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		h.lastErr.Store(err.Error())
+		if attempt >= attempts || isTimeout(err) {
+			return nil, errDown
+		}
+		if !sleep(ctx, connectPause<<(attempt-1)) {
+			return nil, ctx.Err()
+		}
+	}
+	if answer == nil {
+		sums.Accepted++
+	} else {
+		sums.Rejected++
+	}
+	if answer == nil || glue.IsPermanent(answer) {
+		h.refusals.Store(0)
+	} else if h.refusals.Add(1) >= maxRefusals {
+		h.refusals.Store(0)
+		h.lastErr.Store(answer.Error())
+		return answer, errDown
+	}
+	return answer, nil
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// post sends one request. answer is what the host said: nil, a permanent error, or one that may
+// pass. err is why it did not answer.
+func (h *host) post(ctx context.Context, r *request) (answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	u := *h.base
+	u.Path += "/publish"
+	u.RawQuery = r.query
+	req := &http.Request{
+		Method: http.MethodPost, URL: &u, Host: u.Host, Header: r.header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		ContentLength: int64(len(r.body)),
+		GetBody:       func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil },
+	}
+	req.Body, _ = req.GetBody()
+	return h.roundTrip(req.WithContext(ctx))
+}
+
+// maxAnswer bounds what is read of an answer's body, which nobody looks at, to keep the connection.
+const maxAnswer = 64 << 10
+
+func (h *host) roundTrip(req *http.Request) (answer, err error) {
+	resp, err := h.transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, maxAnswer); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	return classify(resp), nil
+}
+
+// classify turns an answer into an outcome. What is about the message is permanent; what is
+// about the host's state or configuration may pass.
+func classify(resp *http.Response) error {
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return nil
+	}
+	err := fmt.Errorf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	if why := resp.Header.Get("X-Nginx-PushStream-Explain"); why != "" {
+		err = fmt.Errorf("%w: %.100q", err, why)
+	}
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge,
+		http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		return glue.Permanent(err)
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return fmt.Errorf("%w: is its URL that of the publish side?", err)
+	}
+	return err
+}
+
+// ping asks the host's health endpoint.
+func (h *host) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base.JoinPath("healthz").String(), nil)
+	if err != nil {
+		return err
+	}
+	answer, err := h.roundTrip(req)
+	return errors.Join(err, answer)
+}
+
+// sleep waits for d and reports whether it did: false when ctx was done first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,193 @@
+// Package push publishes messages to push hosts: nginx with push-stream or Nchan.
+//
+// A message goes to every push host that is up, in one POST for all its channels, in order. A
+// host that cannot be reached, or fails again and again, is down: messages do not wait for it,
+// and it is tried again once a second. When all hosts are down nothing is published and
+// messages wait in order.
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pushglue/glue"
+)
+
+// Config is what a Publisher is made of.
+type Config struct {
+	Hosts     []string          // base URLs of the publish side, such as http://10.0.0.1:9080
+	Module    Module            // what the hosts run
+	Timeout   time.Duration     // for one request; default 5s
+	Transport http.RoundTripper // nil for one of its own
+	Ledger    *glue.Ledger      // nil for one of its own
+	Log       zerolog.Logger
+}
+
+// Publisher publishes to push hosts.
+type Publisher struct {
+	hosts  []*host
+	module Module
+}
+
+var _ glue.Publisher = (*Publisher)(nil)
+
+// New returns a Publisher, and connects to nothing.
+func New(c Config) (*Publisher, error) {
+	if len(c.Hosts) == 0 {
+		return nil, errors.New("no push hosts; name the base URL of at least one, such as http://127.0.0.1:9080")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if c.Transport == nil {
+		c.Transport = newTransport(c.Timeout)
+	}
+	if c.Ledger == nil {
+		c.Ledger = new(glue.Ledger)
+	}
+	p := &Publisher{module: c.Module}
+	seen := map[string]bool{}
+	for _, base := range c.Hosts {
+		u, err := parseBase(base)
+		if err != nil {
+			return nil, err
+		}
+		h := newHost(u, c)
+		if seen[h.name] {
+			return nil, fmt.Errorf("push host %s is named twice", h.name)
+		}
+		seen[h.name] = true
+		p.hosts = append(p.hosts, h)
+		c.Ledger.AddHost(glue.HostSums{Name: h.name})
+	}
+	return p, nil
+}
+
+// newTransport returns a transport with long-lived connections and no proxy: push hosts are near.
+func newTransport(timeout time.Duration) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = nil
+	t.ForceAttemptHTTP2 = false
+	t.DisableCompression = true
+	t.MaxIdleConnsPerHost = 16
+	t.TLSHandshakeTimeout = timeout
+	return t
+}
+
+func parseBase(base string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(base))
+	switch {
+	case err != nil:
+		return nil, errors.New("a push host's address is no URL; want a base URL such as http://10.0.0.1:9080") // err quotes it, with a password if it has one
+	case u.User != nil:
+		return nil, fmt.Errorf("push host %s: credentials do not belong into its URL", u.Host)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return nil, fmt.Errorf("push host %q: want a base URL such as http://10.0.0.1:9080", base)
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("push host %q: want a base URL without query, such as http://10.0.0.1:9080", base)
+	}
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	return u, nil
+}
+
+// NeedsChannels tells the pipelines file's reader that messages need channels to come here.
+func (p *Publisher) NeedsChannels() {}
+
+// Publish implements glue.Publisher.
+func (p *Publisher) Publish(ctx context.Context, batch []*glue.Message, outcomes []error) {
+	requests := make([]request, len(batch))
+	for i, m := range batch {
+		requests[i] = p.request(m, outcomes[i])
+	}
+	answers := make([][]error, len(p.hosts))
+	var wg sync.WaitGroup
+	for n, h := range p.hosts {
+		answers[n] = make([]error, len(batch))
+		wg.Go(func() { h.publish(ctx, requests, n, answers[n]) })
+	}
+	wg.Wait()
+	for i := range batch {
+		outcomes[i] = p.outcome(&requests[i], answers, i)
+	}
+}
+
+// request is what is sent for one message, the same bytes to every host.
+type request struct {
+	query  string
+	header http.Header
+	body   []byte
+	has    []bool // by host: it has the message from an earlier attempt; nil for none
+	err    error  // why nothing can be sent
+}
+
+func (p *Publisher) request(m *glue.Message, earlier error) request {
+	if len(m.Channels) == 0 {
+		return request{err: glue.Permanentf("message has no channel")}
+	}
+	r := request{query: query(m.Channels), header: p.module.header(m), body: m.Body()}
+	var partial *partialError
+	if errors.As(earlier, &partial) {
+		r.has = partial.has
+	}
+	return r
+}
+
+// outcome folds the hosts' answers for message i. A message is published when all hosts that
+// are up have it, and there is one.
+func (p *Publisher) outcome(r *request, answers [][]error, i int) error {
+	if r.err != nil {
+		return r.err
+	}
+	var permanent, temporary, down error
+	has := make([]bool, len(p.hosts))
+	accepted := false
+	for n, h := range p.hosts {
+		err := answers[n][i]
+		switch {
+		case err == nil:
+			has[n], accepted = true, true
+		case errors.Is(err, glue.ErrUnavailable):
+			down = fmt.Errorf("host %s: %w", h.name, err)
+		case glue.IsPermanent(err):
+			permanent = fmt.Errorf("host %s: %w", h.name, err)
+		default:
+			temporary = fmt.Errorf("host %s: %w", h.name, err)
+		}
+	}
+	switch {
+	case permanent != nil:
+		return permanent
+	case temporary != nil:
+		return &partialError{has: has, err: temporary}
+	case accepted:
+		return nil
+	}
+	return down
+}
+
+// partialError is the outcome of a message that a host refused for now; has tells which hosts
+// have it, so that the next attempt leaves them out.
+type partialError struct {
+	has []bool
+	err error
+}
+
+func (e *partialError) Error() string { return e.err.Error() }
+func (e *partialError) Unwrap() error { return e.err }
+
+// Ping asks every host whether it is well and returns what each one says, by its name.
+func (p *Publisher) Ping(ctx context.Context) map[string]error {
+	health := map[string]error{}
+	for _, h := range p.hosts {
+		health[h.name] = h.ping(ctx)
+	}
+	return health
+}

@@ -1,0 +1,369 @@
+package push_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jarcoal/httpmock"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"pushglue/glue"
+	"pushglue/glue/push"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// hosts is some push hosts that answer as they are told.
+type hosts struct {
+	t      *testing.T
+	ledger glue.Ledger
+	log    bytes.Buffer
+	push   *push.Publisher
+
+	mu  sync.Mutex
+	got map[string][]string // "body" of each request by host, in order
+	on  map[string]func(r *http.Request, body string) (*http.Response, error)
+}
+
+func start(t *testing.T, names ...string) *hosts {
+	t.Helper()
+	h := &hosts{t: t, got: map[string][]string{}, on: map[string]func(*http.Request, string) (*http.Response, error){}}
+	mock := httpmock.NewMockTransport()
+	mock.RegisterNoResponder(h.answer)
+	var urls []string
+	for _, name := range names {
+		urls = append(urls, "http://"+name)
+	}
+	var err error
+	h.push, err = push.New(push.Config{
+		Hosts: urls, Module: push.PushStream, Transport: mock, Ledger: &h.ledger, Log: zerolog.New(zerolog.SyncWriter(&h.log)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *hosts) answer(r *http.Request) (*http.Response, error) {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	on := h.on[r.Host]
+	h.got[r.Host] = append(h.got[r.Host], string(b))
+	h.mu.Unlock()
+	if on != nil {
+		return on(r, string(b))
+	}
+	return httpmock.NewStringResponse(200, `{"channel": "a"}`), nil
+}
+
+func (h *hosts) set(host string, on func(r *http.Request, body string) (*http.Response, error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.on[host] = on
+}
+
+func status(code int) func(*http.Request, string) (*http.Response, error) {
+	return func(*http.Request, string) (*http.Response, error) { return httpmock.NewStringResponse(code, ""), nil }
+}
+
+func refuse(*http.Request, string) (*http.Response, error) {
+	return nil, errors.New("connect: connection refused")
+}
+
+func messages(bodies ...string) []*glue.Message {
+	batch := make([]*glue.Message, len(bodies))
+	for i, body := range bodies {
+		batch[i] = glue.NewMessage("id-"+body, []byte(body))
+		batch[i].Type, batch[i].Channels = "post_save", []string{"a"}
+	}
+	return batch
+}
+
+// publish publishes a batch and checks that the hosts' accounts balance.
+func (h *hosts) publish(batch []*glue.Message, outcomes []error) []error {
+	h.t.Helper()
+	if outcomes == nil {
+		outcomes = make([]error, len(batch))
+	}
+	h.push.Publish(h.t.Context(), batch, outcomes)
+	if err := h.ledger.Sums().Balance(); err != nil {
+		h.t.Error(err)
+	}
+	return outcomes
+}
+
+func (h *hosts) want(host string, bodies ...string) {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Equal(h.got[host], bodies) {
+		h.t.Errorf("%s got %q, want %q", host, h.got[host], bodies)
+	}
+}
+
+func TestOnePOSTCarriesAllChannelsToEveryHost(t *testing.T) {
+	h := start(t, "one:9080", "two:9080/base")
+	var seen []string
+	check := func(r *http.Request, _ string) (*http.Response, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		seen = append(seen, fmt.Sprint(r.Method, " ", r.URL, " ", r.Header["Event-Id"], r.Header["Event-Type"], r.ContentLength))
+		return httpmock.NewStringResponse(200, ""), nil
+	}
+	h.set("one:9080", check)
+	h.set("two:9080", check)
+	m := messages(`{"a":1}`)
+	m[0].Channels = []string{"forum:news", "user:Zoë %+&#?", "thread:17"}
+	if err := h.publish(m, nil)[0]; err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(seen)
+	const query = `?id=forum:news/user:Zo%C3%AB%20%25%2B%26%23%3F/thread:17 [id-{"a":1}] [post_save] 7`
+	want := []string{"POST http://one:9080/publish" + query, "POST http://two:9080/base/publish" + query}
+	if !slices.Equal(seen, want) {
+		t.Errorf("\n got %q\nwant %q", seen, want)
+	}
+}
+
+func TestHeadersOfNchan(t *testing.T) {
+	mock := httpmock.NewMockTransport()
+	var header http.Header
+	mock.RegisterNoResponder(func(r *http.Request) (*http.Response, error) {
+		header = r.Header
+		return httpmock.NewStringResponse(202, ""), nil
+	})
+	p, err := push.New(push.Config{Hosts: []string{"http://h"}, Module: push.Nchan, Transport: mock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := make([]error, 1)
+	p.Publish(t.Context(), messages("x"), outcomes)
+	if outcomes[0] != nil || header["X-EventSource-Event"][0] != "post_save" || header["Event-Type"] != nil {
+		t.Errorf("got %v, %v", outcomes, header)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	for code, want := range map[int]string{
+		200: "", 201: "", 202: "", 204: "",
+		400: "permanent", 403: "permanent", 413: "permanent", 414: "permanent", 431: "permanent",
+		301: "for now", 401: "for now", 404: "for now", 405: "for now", 408: "for now", 429: "for now",
+		500: "for now", 502: "for now", 503: "for now",
+	} {
+		h := start(t, "one")
+		h.set("one", status(code))
+		err := h.publish(messages("x"), nil)[0]
+		got := ""
+		switch {
+		case glue.IsPermanent(err):
+			got = "permanent"
+		case errors.Is(err, glue.ErrUnavailable):
+			got = "unavailable"
+		case err != nil:
+			got = "for now"
+		}
+		if got != want {
+			t.Errorf("%d: got %q (%v), want %q", code, got, err, want)
+		}
+		if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("host one: answers %d", code)) {
+			t.Errorf("the error does not say who answered what: %v", err)
+		}
+	}
+}
+
+func TestAMessageWithoutChannelGoesNowhere(t *testing.T) {
+	h := start(t, "one")
+	batch := messages("1", "2", "3")
+	batch[1].Channels = nil
+	outcomes := h.publish(batch, nil)
+	if outcomes[0] != nil || !glue.IsPermanent(outcomes[1]) || outcomes[2] != nil {
+		t.Errorf("got %v", outcomes)
+	}
+	h.want("one", "1", "3")
+}
+
+func TestOneMessageRefusedForNow(t *testing.T) {
+	h := start(t, "one", "two")
+	full := true
+	h.set("two", func(_ *http.Request, body string) (*http.Response, error) {
+		if body == "2" && full {
+			return httpmock.NewStringResponse(500, ""), nil
+		}
+		return httpmock.NewStringResponse(200, ""), nil
+	})
+	batch := messages("1", "2", "3")
+	outcomes := h.publish(batch, nil)
+	if outcomes[0] != nil || outcomes[1] == nil || glue.IsPermanent(outcomes[1]) || outcomes[2] != nil {
+		t.Fatalf("got %v", outcomes)
+	}
+	full = false
+	if again := h.publish(batch[1:2], outcomes[1:2]); again[0] != nil {
+		t.Errorf("again: %v", again[0])
+	}
+	h.want("one", "1", "2", "3") // it has 2 already: not again
+	h.want("two", "1", "2", "3", "2")
+}
+
+func TestAHostThatIsDownHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one", "two")
+		h.set("two", refuse)
+		for _, err := range append(h.publish(messages("1", "2"), nil), h.publish(messages("3"), nil)...) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		h.want("one", "1", "2", "3")
+		h.want("two", "1", "1", "1") // three attempts, and then none while it is down
+		h.set("two", nil)
+		time.Sleep(time.Minute)
+		h.publish(messages("4", "5"), nil)
+		h.want("two", "1", "1", "1", "4", "5")
+		for _, line := range []string{`"host":"two","reason":"connect: connection refused","message":"push host is down`, "push host is up again"} {
+			if strings.Count(h.log.String(), line) != 1 {
+				t.Errorf("want once %s in %s", line, &h.log)
+			}
+		}
+	})
+}
+
+func TestWhenAllAreDownMessagesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one", "two")
+		h.set("one", refuse)
+		h.set("two", refuse)
+		batch := messages("1", "2")
+		for range 3 {
+			for _, err := range h.publish(batch, nil) {
+				if !errors.Is(err, glue.ErrUnavailable) {
+					t.Fatalf("got %v", err)
+				}
+			}
+		}
+		h.set("two", nil)
+		time.Sleep(time.Minute)
+		if got := h.publish(batch, nil); got[0] != nil || got[1] != nil {
+			t.Errorf("got %v", got)
+		}
+		h.want("two", "1", "1", "1", "1", "2")
+	})
+}
+
+func TestABrokenConnectionKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one")
+		broken := false
+		h.set("one", func(_ *http.Request, body string) (*http.Response, error) {
+			if body == "2" && !broken {
+				broken = true
+				return nil, io.ErrUnexpectedEOF
+			}
+			return httpmock.NewStringResponse(200, ""), nil
+		})
+		for _, err := range h.publish(messages("1", "2", "3"), nil) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		h.want("one", "1", "2", "2", "3")
+	})
+}
+
+func TestAHostThatRefusesEverythingIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one", "two")
+		h.set("two", status(500))
+		bodies := make([]string, 100)
+		for i := range bodies {
+			bodies[i] = fmt.Sprint(i)
+		}
+		outcomes := h.publish(messages(bodies...), nil)
+		later := 0
+		for _, err := range outcomes {
+			if err != nil {
+				later++
+			}
+		}
+		if later != 9 { // the tenth refusal in a row takes the host out
+			t.Errorf("%d messages failed for now, want 9", later)
+		}
+		h.want("one", bodies...)
+		h.want("two", bodies[:10]...)
+	})
+}
+
+func TestAHostThatDoesNotAnswerCostsOneTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one", "two")
+		h.set("two", func(r *http.Request, _ string) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		begin := time.Now()
+		for range 5 {
+			for _, err := range h.publish(messages("1", "2"), nil) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if took := time.Since(begin); took != 5*time.Second {
+			t.Errorf("took %s, want one timeout of 5s", took)
+		}
+	})
+}
+
+func TestStopEndsPublishing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one")
+		ctx, cancel := context.WithCancel(t.Context())
+		h.set("one", func(r *http.Request, body string) (*http.Response, error) {
+			if body == "2" {
+				cancel()
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return httpmock.NewStringResponse(200, ""), nil
+		})
+		outcomes := make([]error, 3)
+		h.push.Publish(ctx, messages("1", "2", "3"), outcomes)
+		if outcomes[0] != nil || !errors.Is(outcomes[1], context.Canceled) || !errors.Is(outcomes[2], context.Canceled) {
+			t.Errorf("got %v", outcomes)
+		}
+		if got := h.publish(messages("4"), nil); got[0] != nil {
+			t.Errorf("a stop was taken for the host's failure: %v", got[0])
+		}
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	for want, urls := range map[string][]string{
+		"no push hosts; name the base URL of at least one, such as http://127.0.0.1:9080":        {},
+		`push host "ftp://h": want a base URL such as http://10.0.0.1:9080`:                      {"ftp://h"},
+		`push host "http://h/?a=b": want a base URL without query, such as http://10.0.0.1:9080`: {"http://h/?a=b"},
+		"push host h: credentials do not belong into its URL":                                    {"http://user:secret@h"},
+		"push host h:1 is named twice":                                                           {"http://h:1", "http://h:1/"},
+		"a push host's address is no URL; want a base URL such as http://10.0.0.1:9080":          {"http://user:secret@h:port", "10.0.0.1:9080/x"},
+	} {
+		if _, err := push.New(push.Config{Hosts: urls}); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", urls, err, want)
+		}
+	}
+	if _, err := push.ParseModule("nginx"); err == nil || err.Error() != `"nginx" is no push module; there are push-stream and nchan` {
+		t.Errorf("got %v", err)
+	}
+}

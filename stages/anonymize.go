@@ -1,0 +1,108 @@
+package stages
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"pushglue/glue"
+	"pushglue/glue/tree"
+)
+
+// Anonymize removes fields, and replaces others by a pseudonym: a keyed HMAC-SHA-256, so that
+// one person keeps one pseudonym wherever the same value stands, and nobody without the key
+// can tell which.
+type Anonymize struct {
+	drop, hash []tree.Path
+	key        []byte
+	prefix     string // the key's id and "-"
+}
+
+var (
+	_ glue.Stage = (*Anonymize)(nil)
+	_ ObjectUser = (*Anonymize)(nil)
+)
+
+// defaultAnonymizeKey is the environment variable that holds the key if the options name no other.
+const defaultAnonymizeKey = "PUSHGLUE_ANONYMIZE_KEY"
+
+// pseudonymLen is the length of a pseudonym in bytes, before it is written in hex: 128 bits
+// keep collisions out of reach.
+const pseudonymLen = 16
+
+type anonymizeOptions struct {
+	Drop []string   `yaml:"drop"`
+	Hash []string   `yaml:"hash"`
+	Key  keyOptions `yaml:"key"`
+}
+
+func newAnonymize(options Options) (glue.Stage, error) {
+	var o anonymizeOptions
+	if err := options(&o); err != nil {
+		return nil, err
+	}
+	if len(o.Drop)+len(o.Hash) == 0 {
+		return nil, errors.New("name at least one path under drop or hash")
+	}
+	var a Anonymize
+	var err error
+	if a.drop, err = parsePaths("drop", o.Drop); err != nil {
+		return nil, err
+	}
+	if a.hash, err = parsePaths("hash", o.Hash); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(refuseID("drop", a.drop), refuseID("hash", a.hash)); err != nil {
+		return nil, err
+	}
+	if len(a.hash) == 0 {
+		return &a, nil
+	}
+	if o.Key.File == "" && o.Key.Env == "" {
+		o.Key.Env = defaultAnonymizeKey
+	}
+	if a.key, err = o.Key.read(); err != nil {
+		return nil, err
+	}
+	if o.Key.ID != "" {
+		if err := glue.CheckToken(o.Key.ID); err != nil {
+			return nil, fmt.Errorf("key: id %w", err)
+		}
+		a.prefix = o.Key.ID + "-"
+	}
+	return &a, nil
+}
+
+// NeedsObject implements ObjectUser.
+func (a *Anonymize) NeedsObject() bool { return true }
+
+// Process implements glue.Stage. An object under a path to hash is a permanent error: it would
+// stay readable.
+func (a *Anonymize) Process(_ context.Context, m *glue.Message) error {
+	object := m.Edit()
+	for _, p := range a.drop {
+		object.Delete(p)
+	}
+	var err error
+	for _, p := range a.hash {
+		object.Each(p, func(value *tree.Node) {
+			text, ok := value.Text()
+			switch {
+			case ok && text != "":
+				*value = tree.NewString(a.pseudonym(text))
+			case value.Kind() == tree.Object:
+				err = glue.Permanentf("hash: %s is an object", p)
+			}
+		})
+	}
+	return err
+}
+
+func (a *Anonymize) pseudonym(text string) string {
+	mac := hmac.New(sha256.New, a.key)
+	mac.Write([]byte(text))
+	return a.prefix + hex.EncodeToString(mac.Sum(nil)[:pseudonymLen])
+}

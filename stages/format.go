@@ -1,0 +1,193 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/itchyny/gojq"
+
+	"pushglue/glue"
+	"pushglue/glue/tree"
+)
+
+// Format gives the body its final form: some of the envelope's fields, or whatever a jq
+// expression makes of it. The body always carries the message's id.
+type Format struct {
+	keep, drop []tree.Path
+	rename     []renaming
+	code       *gojq.Code // nil without a jq expression
+	eventType  *template  // nil keeps the message's type
+}
+
+// renaming gives what is at a path another name.
+type renaming struct {
+	path tree.Path
+	name string
+}
+
+var (
+	_ glue.Stage = (*Format)(nil)
+	_ ObjectUser = (*Format)(nil)
+)
+
+// jqTimeout bounds a jq expression, which may loop for ever, on one message.
+const jqTimeout = time.Second
+
+type formatOptions struct {
+	Keep   []string      `yaml:"keep"`
+	Drop   []string      `yaml:"drop"`
+	Rename yaml.MapSlice `yaml:"rename"`
+	JQ     string        `yaml:"jq"`
+	Type   string        `yaml:"type"`
+}
+
+func newFormat(options Options) (glue.Stage, error) {
+	var o formatOptions
+	if err := options(&o); err != nil {
+		return nil, err
+	}
+	if o.JQ != "" && len(o.Keep)+len(o.Drop)+len(o.Rename) > 0 {
+		return nil, errors.New("jq stands alone: the expression can keep, drop and rename itself")
+	}
+	var f Format
+	var err error
+	if f.keep, err = parsePaths("keep", o.Keep); err != nil {
+		return nil, err
+	}
+	if f.drop, err = parsePaths("drop", o.Drop); err != nil {
+		return nil, err
+	}
+	if err := refuseID("drop", f.drop); err != nil {
+		return nil, err
+	}
+	if f.rename, err = parseRenames(o.Rename); err != nil {
+		return nil, err
+	}
+	if o.JQ != "" {
+		if f.code, err = compile(o.JQ); err != nil {
+			return nil, fmt.Errorf("jq: %w", err)
+		}
+	}
+	if o.Type != "" {
+		t, err := parseTemplate(o.Type)
+		if err != nil {
+			return nil, fmt.Errorf("type: %w", err)
+		}
+		f.eventType = &t
+	}
+	return &f, nil
+}
+
+func parseRenames(items yaml.MapSlice) ([]renaming, error) {
+	var renames []renaming
+	for _, item := range items {
+		from, name := fmt.Sprint(item.Key), fmt.Sprint(item.Value)
+		p, err := tree.ParsePath(from)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("rename: %q: %w", from, err)
+		case name == "" || item.Value == nil:
+			return nil, fmt.Errorf("rename: %q has no new name", from)
+		case isID(p) || len(p) == 1 && name == "id":
+			return nil, fmt.Errorf("rename: %q to %q would change the message's id", from, name)
+		}
+		renames = append(renames, renaming{p, name})
+	}
+	return renames, nil
+}
+
+func compile(expression string) (*gojq.Code, error) {
+	query, err := gojq.Parse(expression)
+	if err != nil {
+		return nil, err
+	}
+	return gojq.Compile(query)
+}
+
+// NeedsObject implements ObjectUser.
+func (f *Format) NeedsObject() bool { return true }
+
+// Process implements glue.Stage. A jq expression that fails, or gives anything but one object,
+// is a permanent error.
+func (f *Format) Process(ctx context.Context, m *glue.Message) error {
+	if err := f.setType(m); err != nil {
+		return err
+	}
+	if f.code != nil {
+		return f.evaluate(ctx, m)
+	}
+	id := idOf(m)
+	object := m.Edit()
+	if len(f.keep) > 0 {
+		object.Keep(f.keep)
+	}
+	for _, p := range f.drop {
+		object.Delete(p)
+	}
+	for _, r := range f.rename {
+		object.Rename(r.path, r.name)
+	}
+	object.Set("id", id)
+	return nil
+}
+
+func (f *Format) setType(m *glue.Message) error {
+	if f.eventType == nil {
+		return nil
+	}
+	text, _, err := f.eventType.render(m.Object())
+	if err != nil {
+		return err
+	}
+	m.Type = text
+	return nil
+}
+
+// evaluate replaces the body by what the jq expression makes of it.
+func (f *Format) evaluate(ctx context.Context, m *glue.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, jqTimeout)
+	defer cancel()
+	results := f.code.RunWithContext(ctx, m.Object().Any())
+	result, ok := results.Next()
+	if !ok {
+		return glue.Permanentf("jq gives nothing")
+	}
+	// The errors of jq quote the values they are about.
+	if err, isErr := result.(error); isErr {
+		switch {
+		case errors.Is(err, context.Canceled):
+			return context.Canceled
+		case errors.Is(err, context.DeadlineExceeded):
+			return glue.Permanentf("jq takes longer than %s", jqTimeout)
+		}
+		return glue.Permanentf("jq fails")
+	}
+	if _, more := results.Next(); more {
+		return glue.Permanentf("jq gives more than one result")
+	}
+	if _, isObject := result.(map[string]any); !isObject {
+		return glue.Permanentf("jq gives no object")
+	}
+	text, err := gojq.Marshal(result)
+	if err != nil {
+		return glue.Permanentf("jq gives what is no JSON")
+	}
+	object, err := tree.Parse(text)
+	if err != nil {
+		return glue.Permanentf("jq: %w", err)
+	}
+	object.Set("id", idOf(m))
+	m.SetObject(object)
+	return nil
+}
+
+// idOf returns the message's id as the body has it.
+func idOf(m *glue.Message) tree.Node {
+	if id := m.Object().Get(idPath); id != nil {
+		return *id
+	}
+	return tree.NewString(m.ID)
+}

@@ -1,0 +1,190 @@
+// Package pipelines reads the pipelines file: which stages, in which order, make messages of
+// the jobs of which feed, and where they are published.
+//
+// The file is strict. Every error says where it is, what is wrong, and what may have been meant.
+package pipelines
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"pushglue/glue"
+	"pushglue/stages"
+)
+
+// Publishers has every publisher's constructor under the name that pipelines files use.
+// A constructor checks its options and connects to nothing.
+type Publishers map[string]func(stages.Options) (glue.Publisher, error)
+
+// ChannelUser is a publisher that sends to channels, so that a stage must give some.
+type ChannelUser interface {
+	NeedsChannels()
+}
+
+// Load reads the pipelines file at path.
+func Load(path string, publishers Publishers) ([]glue.Pipeline, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read pipelines file: %w", err)
+	}
+	return Parse(path, text, publishers)
+}
+
+// Parse reads the text of a pipelines file; name is what errors call it. It reports all the
+// errors that it finds.
+func Parse(name string, text []byte, publishers Publishers) ([]glue.Pipeline, error) {
+	f := &file{name: name, publishers: publishers}
+	pipelines := f.parse(text)
+	if err := errors.Join(f.errs...); err != nil {
+		return nil, err
+	}
+	return pipelines, nil
+}
+
+// file is a pipelines file that is being read.
+type file struct {
+	name       string
+	publishers Publishers
+	errs       []error
+}
+
+// fail notes an error at the place of node; a nil node is the file as a whole.
+func (f *file) fail(node ast.Node, format string, args ...any) {
+	f.errs = append(f.errs, f.at(node, fmt.Errorf(format, args...)))
+}
+
+func (f *file) at(node ast.Node, err error) error {
+	if node == nil || node.GetToken() == nil {
+		return fmt.Errorf("%s: %w", f.name, err)
+	}
+	p := node.GetToken().Position
+	return fmt.Errorf("%s:%d:%d: %w", f.name, p.Line, p.Column, err)
+}
+
+func (f *file) parse(text []byte) []glue.Pipeline {
+	doc, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		f.errs = append(f.errs, f.decodeError(nil, err, nil))
+		return nil
+	}
+	if len(doc.Docs) != 1 || doc.Docs[0].Body == nil {
+		f.fail(nil, "want one YAML document with the key pipelines")
+		return nil
+	}
+	fields := f.fields(doc.Docs[0].Body, "pipelines")
+	list, ok := fields["pipelines"].(*ast.SequenceNode)
+	if !ok || len(list.Values) == 0 {
+		f.fail(doc.Docs[0].Body, "pipelines: want a list of at least one pipeline")
+		return nil
+	}
+	var pipelines []glue.Pipeline
+	names := map[string]bool{}
+	for _, node := range list.Values {
+		p := f.pipeline(node)
+		if p.Name != "" && names[p.Name] {
+			f.fail(node, "two pipelines are called %q", p.Name)
+		}
+		names[p.Name] = true
+		pipelines = append(pipelines, p)
+	}
+	f.checkShadows(list, pipelines)
+	return pipelines
+}
+
+// checkShadows makes sure that somebody's verdict counts for each feed.
+func (f *file) checkShadows(at ast.Node, pipelines []glue.Pipeline) {
+	counts := map[string]bool{}
+	for _, p := range pipelines {
+		counts[p.Feed] = counts[p.Feed] || !p.Shadow
+	}
+	for _, feed := range slices.Sorted(maps.Keys(counts)) {
+		if !counts[feed] {
+			f.fail(at, "feed %q has only shadow pipelines; one must count", feed)
+		}
+	}
+}
+
+func (f *file) pipeline(node ast.Node) glue.Pipeline {
+	var p glue.Pipeline
+	fields := f.fields(node, "name", "feed", "shadow", "stages", "publish")
+	if fields == nil {
+		return p
+	}
+	f.decode(fields["name"], &p.Name)
+	f.decode(fields["feed"], &p.Feed)
+	f.decode(fields["shadow"], &p.Shadow)
+	for _, key := range []string{"name", "feed", "publish"} {
+		if fields[key] == nil {
+			f.fail(node, "pipeline %q has no %s", p.Name, key)
+		}
+	}
+	for _, word := range []string{p.Name, p.Feed} {
+		if word != "" && glue.CheckToken(word) != nil {
+			f.fail(node, "%q: a name is up to %d bytes of visible ASCII", word, glue.MaxTokenLen)
+		}
+	}
+	hasObject, hasChannels := false, false
+	if list, ok := fields["stages"].(*ast.SequenceNode); ok {
+		for _, entry := range list.Values {
+			stage := f.stage(entry)
+			if user, is := stage.Stage.(stages.ObjectUser); is && user.NeedsObject() && !hasObject {
+				f.fail(entry, "stage %s works on a JSON object: put the stage json before it", stage.Name)
+			}
+			_, gives := stage.Stage.(stages.ObjectGiver)
+			hasObject = hasObject || gives
+			_, gives = stage.Stage.(stages.ChannelGiver)
+			hasChannels = hasChannels || gives
+			p.Stages = append(p.Stages, stage)
+		}
+	} else if fields["stages"] != nil {
+		f.fail(fields["stages"], "stages: want a list of stages")
+	}
+	if fields["publish"] != nil {
+		p.Publisher = f.publisher(fields["publish"])
+		if _, needs := p.Publisher.(ChannelUser); needs && !hasChannels && len(f.errs) == 0 {
+			f.fail(fields["publish"], "pipeline %q publishes to channels but has no stage route", p.Name)
+		}
+	}
+	return p
+}
+
+// stage reads a stage: its name, or its name with options.
+func (f *file) stage(entry ast.Node) glue.NamedStage {
+	name, at, options := f.named(entry, "stage")
+	if name == "" {
+		return glue.NamedStage{}
+	}
+	construct, ok := stages.Constructors[name]
+	if !ok {
+		f.fail(at, "unknown stage %q%s", name, didYouMean(name, slices.Sorted(maps.Keys(stages.Constructors))))
+		return glue.NamedStage{Name: name}
+	}
+	stage, err := construct(f.options(at, options))
+	if err != nil {
+		f.errs = append(f.errs, f.placed(at, "stage "+name, err))
+	}
+	return glue.NamedStage{Name: name, Stage: stage}
+}
+
+func (f *file) publisher(entry ast.Node) glue.Publisher {
+	name, at, options := f.named(entry, "publisher")
+	if name == "" {
+		return nil
+	}
+	construct, ok := f.publishers[name]
+	if !ok {
+		f.fail(at, "unknown publisher %q%s", name, didYouMean(name, slices.Sorted(maps.Keys(f.publishers))))
+		return nil
+	}
+	publisher, err := construct(f.options(at, options))
+	if err != nil {
+		f.errs = append(f.errs, f.placed(at, "publisher "+name, err))
+	}
+	return publisher
+}

@@ -1,0 +1,96 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"pushglue/glue"
+)
+
+// Route adds channels to a message, made from templates. A channel is added once.
+type Route struct {
+	channels []template
+	fail     bool // when a value is missing; else the channel is skipped
+	dynamic  bool
+}
+
+var (
+	_ glue.Stage   = (*Route)(nil)
+	_ ObjectUser   = (*Route)(nil)
+	_ ChannelGiver = (*Route)(nil)
+)
+
+type routeOptions struct {
+	Channels []string `yaml:"channels"`
+	Missing  string   `yaml:"missing"`
+}
+
+func newRoute(options Options) (glue.Stage, error) {
+	o := routeOptions{Missing: "skip"}
+	if err := options(&o); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(o.Channels) == 0:
+		return nil, errors.New("channels: name at least one")
+	case len(o.Channels) > glue.MaxChannels:
+		return nil, fmt.Errorf("channels: %d are more than %d", len(o.Channels), glue.MaxChannels)
+	case o.Missing != "skip" && o.Missing != "fail":
+		return nil, fmt.Errorf("missing: %q is neither skip nor fail", o.Missing)
+	}
+	r := &Route{fail: o.Missing == "fail"}
+	for _, source := range o.Channels {
+		t, err := parseTemplate(source)
+		if err != nil {
+			return nil, fmt.Errorf("channels: %w", err)
+		}
+		if t.isConstant() {
+			if err := glue.CheckChannel(source); err != nil {
+				return nil, fmt.Errorf("channels: %q: %w", source, err)
+			}
+		}
+		r.dynamic = r.dynamic || !t.isConstant()
+		r.channels = append(r.channels, t)
+	}
+	return r, nil
+}
+
+// NeedsObject implements ObjectUser.
+func (r *Route) NeedsObject() bool { return r.dynamic }
+
+// GivesChannels implements ChannelGiver.
+func (r *Route) GivesChannels() {}
+
+// Process implements glue.Stage. A name that no channel may have is a permanent error, and so
+// is a missing value if the options say so. A message without any channel is dropped.
+func (r *Route) Process(_ context.Context, m *glue.Message) error {
+	channels := slices.Grow(slices.Clone(m.Channels), len(r.channels))
+	for i := range r.channels {
+		t := &r.channels[i]
+		name, ok, err := t.render(m.Object())
+		switch {
+		case err != nil:
+			return err
+		case !ok && r.fail:
+			return glue.Permanentf("%q: a value is missing", t.source)
+		case !ok:
+			continue
+		}
+		if err := glue.CheckChannel(name); err != nil {
+			return glue.Permanentf("%q: %w", t.source, err)
+		}
+		if !slices.Contains(channels, name) {
+			channels = append(channels, name)
+		}
+	}
+	if len(channels) == 0 {
+		return glue.Drop("it has no channel")
+	}
+	if len(channels) > glue.MaxChannels {
+		return glue.Permanentf("%d channels are more than %d", len(channels), glue.MaxChannels)
+	}
+	m.Channels = channels
+	return nil
+}

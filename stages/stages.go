@@ -1,0 +1,141 @@
+// Package stages holds the stages that a pipelines file can name, one file for each.
+package stages
+
+import (
+	"fmt"
+	"strings"
+
+	"pushglue/glue"
+	"pushglue/glue/tree"
+)
+
+// Options decodes what the pipelines file says of a stage into a struct with yaml tags. It
+// refuses unknown options and wrong types. Options that the file leaves out stay as they are.
+type Options func(into any) error
+
+// Constructors has every stage's constructor under the name that pipelines files use.
+// A constructor checks its options and does no work besides reading keys.
+var Constructors = map[string]func(Options) (glue.Stage, error){
+	"anonymize": newAnonymize,
+	"format":    newFormat,
+	"json":      newJSON,
+	"route":     newRoute,
+}
+
+// ObjectUser is a stage that may need the parsed body, so that a stage which gives one must
+// come before it.
+type ObjectUser interface {
+	NeedsObject() bool
+}
+
+// ObjectGiver is a stage after which a message has a parsed body.
+type ObjectGiver interface {
+	GivesObject()
+}
+
+// ChannelGiver is a stage after which a message has channels.
+type ChannelGiver interface {
+	GivesChannels()
+}
+
+// parsePaths parses the paths of an option. The message's id must stay what it is, so no path
+// may name it.
+func parsePaths(option string, paths []string) ([]tree.Path, error) {
+	parsed := make([]tree.Path, len(paths))
+	for i, s := range paths {
+		p, err := tree.ParsePath(s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", option, s, err)
+		}
+		parsed[i] = p
+	}
+	return parsed, nil
+}
+
+// refuseID returns an error if a path names the message's id.
+func refuseID(option string, paths []tree.Path) error {
+	for _, p := range paths {
+		if isID(p) {
+			return fmt.Errorf("%s: %q is the message's id, which readers need as it is", option, p)
+		}
+	}
+	return nil
+}
+
+func isID(p tree.Path) bool { return len(p) == 1 && p[0] == "id" }
+
+// template is text with paths in braces, such as "thread:{thread.id}".
+type template struct {
+	source string
+	parts  []part
+}
+
+// part is literal text or, if path is set, the value at a path.
+type part struct {
+	text string
+	path tree.Path
+}
+
+func parseTemplate(source string) (template, error) {
+	t := template{source: source}
+	rest := source
+	for rest != "" {
+		open := strings.IndexAny(rest, "{}")
+		if open < 0 {
+			t.parts = append(t.parts, part{text: rest})
+			break
+		}
+		if open > 0 {
+			t.parts = append(t.parts, part{text: rest[:open]})
+		}
+		inside, after, found := strings.Cut(rest[open+1:], "}")
+		if rest[open] == '}' || !found || strings.Contains(inside, "{") {
+			return t, fmt.Errorf("%q: braces do not pair", source)
+		}
+		p, err := tree.ParsePath(inside)
+		if err != nil {
+			return t, fmt.Errorf("%q: %w", source, err)
+		}
+		t.parts = append(t.parts, part{path: p})
+		rest = after
+	}
+	return t, nil
+}
+
+// isConstant reports whether the template needs no object.
+func (t *template) isConstant() bool {
+	for _, p := range t.parts {
+		if p.path != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// render fills in the values of object. It reports false when one is missing, null or empty,
+// and a permanent error when one is an object or an array.
+func (t *template) render(object *tree.Node) (string, bool, error) {
+	if len(t.parts) == 1 && t.parts[0].path == nil {
+		return t.parts[0].text, true, nil
+	}
+	var text strings.Builder
+	for _, p := range t.parts {
+		if p.path == nil {
+			text.WriteString(p.text)
+			continue
+		}
+		value := object.Get(p.path)
+		if value == nil || value.Kind() == tree.Null {
+			return "", false, nil
+		}
+		s, ok := value.Text()
+		if !ok {
+			return "", false, glue.Permanentf("%q: %s is an %s, not text", t.source, p.path, value.Kind())
+		}
+		if s == "" {
+			return "", false, nil
+		}
+		text.WriteString(s)
+	}
+	return text.String(), true, nil
+}
