@@ -23,5 +23,6 @@ type Pipeline struct {
 	Feed      string // the feed whose jobs it gets
 	Shadow    bool   // runs beside the others of its feed; its failures change no verdict
 	Stages    []NamedStage
+	Target    string // the publisher's name in the pipelines file
 	Publisher Publisher
 }

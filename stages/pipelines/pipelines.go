@@ -146,7 +146,7 @@ func (f *file) pipeline(node ast.Node) glue.Pipeline {
 		f.fail(fields["stages"], "stages: want a list of stages")
 	}
 	if fields["publish"] != nil {
-		p.Publisher = f.publisher(fields["publish"])
+		p.Target, p.Publisher = f.publisher(fields["publish"])
 		if _, needs := p.Publisher.(ChannelUser); needs && !hasChannels && len(f.errs) == 0 {
 			f.fail(fields["publish"], "pipeline %q publishes to channels but has no stage route", p.Name)
 		}
@@ -172,19 +172,19 @@ func (f *file) stage(entry ast.Node) glue.NamedStage {
 	return glue.NamedStage{Name: name, Stage: stage}
 }
 
-func (f *file) publisher(entry ast.Node) glue.Publisher {
+func (f *file) publisher(entry ast.Node) (string, glue.Publisher) {
 	name, at, options := f.named(entry, "publisher")
 	if name == "" {
-		return nil
+		return "", nil
 	}
 	construct, ok := f.publishers[name]
 	if !ok {
 		f.fail(at, "unknown publisher %q%s", name, didYouMean(name, slices.Sorted(maps.Keys(f.publishers))))
-		return nil
+		return name, nil
 	}
 	publisher, err := construct(f.options(at, options))
 	if err != nil {
 		f.errs = append(f.errs, f.placed(at, "publisher "+name, err))
 	}
-	return publisher
+	return name, publisher
 }

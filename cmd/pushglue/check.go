@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"pushglue/glue"
+)
+
+func newCheckCommand() *cobra.Command {
+	var connects bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the settings and the pipelines file",
+		Long: `Checks the environment and the pipelines file without connecting to anything, and shows what
+the daemon would do. With --connect it also asks Redis and every push host.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return check(c, connects) },
+	}
+	cmd.Flags().BoolVar(&connects, "connect", false, "ask Redis and every push host too")
+	return cmd
+}
+
+func check(cmd *cobra.Command, connects bool) error {
+	out := cmd.OutOrStdout()
+	c, err := readConfig()
+	w, wiringErr := newWiring(c, new(glue.Ledger), zerolog.Nop())
+	if err := errors.Join(err, wiringErr); err != nil {
+		return err
+	}
+	for _, name := range unknownVariables() {
+		fmt.Fprintf(out, "warning: %s is no setting; see pushglue run --help\n", name)
+	}
+	fmt.Fprintf(out, "%s is good:\n", c.Pipelines)
+	for _, p := range w.pipelines {
+		fmt.Fprintf(out, "  %s\n", picture(p))
+	}
+	if !connects {
+		return nil
+	}
+	return errors.Join(checkRedis(cmd.Context(), c, out), checkHosts(cmd.Context(), w, out))
+}
+
+// picture draws a pipeline as one line.
+func picture(p glue.Pipeline) string {
+	steps := []string{"feed " + p.Feed}
+	for _, s := range p.Stages {
+		steps = append(steps, s.Name)
+	}
+	steps = append(steps, p.Target)
+	line := p.Name + ": " + strings.Join(steps, " -> ")
+	if p.Shadow {
+		line += " (shadow)"
+	}
+	return line
+}
+
+func checkRedis(ctx context.Context, c config, out io.Writer) error {
+	var warnings strings.Builder
+	rdb, err := connect(ctx, c, zerolog.New(zerolog.ConsoleWriter{Out: &warnings, NoColor: true, PartsOrder: []string{"message"}}))
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, "redis answers\n", warnings.String())
+	return rdb.Close()
+}
+
+func checkHosts(ctx context.Context, w *wiring, out io.Writer) error {
+	if w.push == nil {
+		return nil
+	}
+	var errs []error
+	health := w.push.Ping(ctx)
+	for _, name := range slices.Sorted(maps.Keys(health)) {
+		if err := health[name]; err != nil {
+			errs = append(errs, fmt.Errorf("push host %s: %w", name, err))
+			continue
+		}
+		fmt.Fprintf(out, "push host %s answers\n", name)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+	"github.com/mattn/go-isatty"
+	"github.com/rs/zerolog"
+
+	"pushglue/glue/push"
+	"pushglue/glue/thoonk"
+)
+
+// envPrefix begins the name of every environment variable of ours.
+const envPrefix = "PUSHGLUE"
+
+// config is the deployment's settings, from the environment. docs/configuration.md is made of it.
+type config struct {
+	RedisURL    string        `envconfig:"REDIS_URL" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are; see docs/configuration.md for TLS, Sentinel and Cluster"`
+	Dialect     string        `envconfig:"DIALECT" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
+	Pipelines   string        `envconfig:"PIPELINES" default:"pipelines.yml" desc:"the pipelines file"`
+	PushHosts   []string      `envconfig:"PUSH_HOSTS" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
+	PushModule  string        `envconfig:"PUSH_MODULE" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
+	PushTimeout time.Duration `envconfig:"PUSH_TIMEOUT" default:"5s" desc:"for one request to a push host"`
+	Batch       int           `envconfig:"BATCH" default:"256" desc:"most jobs of one claim, 1 to 1000"`
+	InFlight    int           `envconfig:"IN_FLIGHT" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
+	Attempts    int           `envconfig:"ATTEMPTS" default:"5" desc:"times a job is tried before it is stalled"`
+	RetryBudget time.Duration `envconfig:"RETRY_BUDGET" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
+	Drain       time.Duration `envconfig:"DRAIN" default:"10s" desc:"how long to finish what is claimed when told to stop"`
+	HTTPAddr    string        `envconfig:"HTTP_ADDR" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
+	LogLevel    string        `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
+}
+
+// readConfig reads the environment and checks each value by itself. It reports all errors.
+func readConfig() (config, error) {
+	var c config
+	if err := envconfig.Process(envPrefix, &c); err != nil {
+		var parse *envconfig.ParseError
+		if errors.As(err, &parse) {
+			return c, fmt.Errorf("%s: %q is no %s", parse.KeyName, parse.Value, parse.TypeName)
+		}
+		return c, err
+	}
+	var errs []error
+	check := func(ok bool, name, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s_%s: %s", envPrefix, name, fmt.Sprintf(format, args...)))
+		}
+	}
+	_, err := thoonk.ParseDialect(c.Dialect)
+	check(err == nil, "DIALECT", "%v", err)
+	_, err = push.ParseModule(c.PushModule)
+	check(err == nil, "PUSH_MODULE", "%v", err)
+	_, err = c.level()
+	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
+	check(c.Batch >= 1 && c.Batch <= 1000, "BATCH", "%d is not from 1 to 1000", c.Batch)
+	check(c.InFlight >= 4*c.Batch, "IN_FLIGHT", "%d is less than 4 batches of %d", c.InFlight, c.Batch)
+	check(c.Attempts >= 1, "ATTEMPTS", "%d is less than 1", c.Attempts)
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}} {
+		check(d.d > 0, d.name, "%s is not more than 0s", d.d)
+	}
+	return c, errors.Join(errs...)
+}
+
+// otherVariables are the variables of ours that are no settings of config.
+var otherVariables = []string{"PUSHGLUE_ANONYMIZE_KEY"}
+
+// unknownVariables returns the variables that look like settings but are none. They are worth a
+// warning, not an error: a typing error leaves a default that nobody wanted, but Kubernetes
+// sets such variables too, for a service called pushglue.
+func unknownVariables() []string {
+	known := map[string]bool{}
+	for _, name := range otherVariables {
+		known[name] = true
+	}
+	for _, f := range settings() {
+		known[f.name] = true
+	}
+	var unknown []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, envPrefix+"_") && !known[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
+}
+
+// setting is one environment variable.
+type setting struct{ name, typ, value, text string }
+
+// settings returns the environment variables with their defaults.
+func settings() []setting {
+	var list []setting
+	t := reflect.TypeFor[config]()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		typ := f.Type.String()
+		switch f.Type {
+		case reflect.TypeFor[time.Duration]():
+			typ = "duration"
+		case reflect.TypeFor[[]string]():
+			typ = "list"
+		}
+		list = append(list, setting{envPrefix + "_" + f.Tag.Get("envconfig"), typ, f.Tag.Get("default"), f.Tag.Get("desc")})
+	}
+	return list
+}
+
+// settingsHelp returns the settings as a table for --help.
+func settingsHelp() string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, s := range settings() {
+		fmt.Fprintf(t, "  %s\t%s\n  \tdefault: %s\n", s.name, s.text, s.value)
+	}
+	if err := t.Flush(); err != nil {
+		panic(err) // a strings.Builder takes everything
+	}
+	return b.String()
+}
+
+func (c *config) level() (zerolog.Level, error) {
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+		return zerolog.ParseLevel(c.LogLevel)
+	}
+	return zerolog.NoLevel, errors.New("unknown level")
+}
+
+// logger returns a logger that writes for people on a terminal and JSON elsewhere.
+func (c *config) logger(w io.Writer) zerolog.Logger {
+	level, err := c.level()
+	if err != nil {
+		level = zerolog.InfoLevel
+	}
+	if isTerminal(w) {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// isTerminal reports whether w is a person's terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pushglue/glue"
+)
+
+// server is the daemon's own HTTP; the zero value is none.
+type server struct{ http *http.Server }
+
+// serve listens at addr and answers until close. An empty addr is no server.
+func serve(addr string, ledger *glue.Ledger, log zerolog.Logger) (server, error) {
+	if addr == "" {
+		return server{}, nil
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return server{}, fmt.Errorf("PUSHGLUE_HTTP_ADDR: %w; choose another address, or an empty one for none", err)
+	}
+	s := server{&http.Server{Handler: handler(ledger), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
+	go func() {
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error().Err(err).Msg("the daemon's HTTP ended")
+		}
+	}()
+	return s, nil
+}
+
+func (s server) close() {
+	if s.http != nil {
+		s.http.Close()
+	}
+}
+
+// handler answers /livez while the process lives, and /ledger with its sums.
+func handler(ledger *glue.Ledger) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "ok\n")
+	})
+	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(ledger.Sums())
+	})
+	return mux
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"pushglue/glue/thoonk"
+	"pushglue/glue/tree"
+)
+
+// Limits of what put reads.
+const (
+	maxLine   = 16 << 20 // bytes of one payload
+	putChunk  = 1000     // jobs put in one step
+	putNotice = time.Second
+)
+
+func newPutCommand() *cobra.Command {
+	var p putting
+	cmd := &cobra.Command{
+		Use:   "put FEED [FILE…]",
+		Short: "Put jobs on a feed",
+		Long: `Puts one job for each line of the files, or of standard input, on a feed. A line is a JSON
+object, the job envelope; with --raw it is anything. Blank lines are skipped.`,
+		Example: `  pushglue put comments testdata/comments.jsonl
+  echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue put comments`,
+		Args: arguments(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			p.out, p.progress = c.OutOrStdout(), c.ErrOrStderr()
+			return p.run(c.Context(), args[0], args[1:], c.InOrStdin())
+		},
+	}
+	cmd.Flags().BoolVar(&p.raw, "raw", false, "take lines as they are, JSON or not")
+	cmd.Flags().BoolVar(&p.options.Priority, "priority", false, "put the jobs at the head of the feed")
+	return cmd
+}
+
+// putting is one run of put.
+type putting struct {
+	raw           bool
+	options       thoonk.PutOptions
+	out, progress io.Writer
+
+	feed   *thoonk.Feed
+	chunk  [][]byte
+	put    int
+	notice time.Time
+}
+
+func (p *putting) run(ctx context.Context, feed string, files []string, stdin io.Reader) error {
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	rdb, err := connect(ctx, c, zerolog.New(zerolog.ConsoleWriter{Out: p.progress, NoColor: true, PartsOrder: []string{"level", "message"}}))
+	if err != nil {
+		return err
+	}
+	defer rdb.Close()
+	if p.feed, err = openFeed(rdb, c, feed); err != nil {
+		return err
+	}
+	p.notice = time.Now()
+	if len(files) == 0 {
+		err = p.lines(ctx, "standard input", stdin)
+	}
+	for _, name := range files {
+		if err == nil {
+			err = p.file(ctx, name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w (%d jobs were put)", err, p.put)
+	}
+	_, err = fmt.Fprintf(p.out, "put %d jobs on feed %s\n", p.put, feed)
+	return err
+}
+
+func (p *putting) file(ctx context.Context, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return p.lines(ctx, name, f)
+}
+
+// lines puts the lines of r. Those before a bad line are put; the error says which line it is.
+func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for number := 1; ; number++ {
+		line, err := readLine(in)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return errors.Join(fmt.Errorf("%s:%d: %w", name, number, err), p.flush(ctx))
+		}
+		if len(line) > 0 {
+			if err := p.check(line); err != nil {
+				err = fmt.Errorf("%s:%d: %w; nothing was put from this line on, see --raw for payloads that are no JSON object", name, number, err)
+				return errors.Join(err, p.flush(ctx))
+			}
+			p.chunk = append(p.chunk, line)
+		}
+		// What a slow producer wrote goes out at once.
+		if len(p.chunk) == putChunk || in.Buffered() == 0 || err != nil {
+			if err := p.flush(ctx); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// readLine returns the next line without its end and the white space around it.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxLine {
+			return nil, fmt.Errorf("line is longer than %d bytes", maxLine)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return bytes.TrimSpace(line), err
+		}
+	}
+}
+
+func (p *putting) check(line []byte) error {
+	if p.raw {
+		return nil
+	}
+	n, err := tree.Parse(line)
+	if err != nil {
+		return err
+	}
+	if n.Kind() != tree.Object {
+		return fmt.Errorf("this is no JSON object but of kind %s", n.Kind())
+	}
+	return nil
+}
+
+func (p *putting) flush(ctx context.Context) error {
+	ids, err := p.feed.Put(ctx, p.chunk, p.options)
+	for _, id := range ids {
+		if id != "" {
+			p.put++
+		}
+	}
+	p.chunk = p.chunk[:0]
+	if time.Since(p.notice) >= putNotice {
+		p.notice = time.Now()
+		fmt.Fprintf(p.progress, "put %d jobs so far\n", p.put)
+	}
+	return err
+}

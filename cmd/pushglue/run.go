@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"pushglue/glue"
+	"pushglue/glue/thoonk"
+)
+
+func newRunCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Long: `Claims jobs, transforms and publishes them until it is told to stop.
+
+SIGTERM or SIGINT  stops claiming, finishes what is claimed, gives the rest back, and exits with 0;
+                   a second one gives back at once and exits with 1
+SIGHUP             reopens the files that pipelines write to
+
+Settings from the environment:
+` + settingsHelp(),
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return daemon(c) },
+	}
+}
+
+// connectTimeout bounds the first contact with Redis.
+const connectTimeout = 5 * time.Second
+
+func daemon(cmd *cobra.Command) error {
+	ctx := cmd.Context()
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	log := c.logger(cmd.ErrOrStderr())
+	for _, name := range unknownVariables() {
+		log.Warn().Str("variable", name).Msg("this is no setting; see pushglue run --help")
+	}
+
+	// What goes where.
+	ledger := new(glue.Ledger)
+	w, err := newWiring(c, ledger, log)
+	if err != nil {
+		return err
+	}
+
+	// Redis.
+	rdb, err := connect(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer rdb.Close()
+	feeds, err := openFeeds(rdb, c, w.feeds())
+	if err != nil {
+		return err
+	}
+
+	// The engine.
+	g, err := glue.New(glue.Config{
+		Feeds: feeds, Pipelines: w.pipelines, Ledger: ledger, Log: log,
+		Batch: c.Batch, InFlight: c.InFlight, Attempts: c.Attempts, RetryBudget: c.RetryBudget, Drain: c.Drain,
+	})
+	if err != nil {
+		return err
+	}
+
+	// The daemon's own HTTP.
+	server, err := serve(c.HTTPAddr, ledger, log)
+	if err != nil {
+		return err
+	}
+	defer server.close()
+
+	// Signals.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	go handleSignals(ctx, signals, log, stop, g.Abort, w.reopenFiles)
+
+	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
+	err = g.Run(ctx)
+	err = errors.Join(err, w.reopenFiles())
+	sums := ledger.Sums()
+	log.Info().Interface("ledger", sums).Msg("stopped")
+	return errors.Join(err, sums.Balance())
+}
+
+// handleSignals stops at the first signal and aborts at the second.
+func handleSignals(ctx context.Context, signals <-chan os.Signal, log zerolog.Logger, stop, abort func(), reopen func() error) {
+	stopping := false
+	for s := range signals {
+		switch {
+		case s == syscall.SIGHUP:
+			if err := reopen(); err != nil {
+				log.Error().Err(err).Msg("cannot reopen a file")
+				continue
+			}
+			log.Info().Msg("files will be reopened")
+		case !stopping:
+			stopping = true
+			log.Info().Stringer("signal", s).Msg("stopping; a second signal aborts")
+			stop()
+		default:
+			log.Warn().Stringer("signal", s).Msg("aborting")
+			abort()
+		}
+	}
+}
+
+// connect connects to Redis and checks that it can hold a queue.
+func connect(ctx context.Context, c config, log zerolog.Logger) (redis.UniversalClient, error) {
+	rdb, err := thoonk.Open(c.RedisURL)
+	if err != nil {
+		return nil, fmt.Errorf("PUSHGLUE_REDIS_URL: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	warnings, err := thoonk.Check(ctx, rdb)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("PUSHGLUE_REDIS_URL: %w", err), rdb.Close())
+	}
+	for _, warning := range warnings {
+		log.Warn().Msg(warning)
+	}
+	return rdb, nil
+}
+
+func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]glue.Feed, error) {
+	feeds := make([]glue.Feed, len(names))
+	for i, name := range names {
+		feed, err := openFeed(rdb, c, name)
+		if err != nil {
+			return nil, err
+		}
+		feeds[i] = feed
+	}
+	return feeds, nil
+}
+
+func openFeed(rdb redis.UniversalClient, c config, name string) (*thoonk.Feed, error) {
+	dialect, err := thoonk.ParseDialect(c.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	return thoonk.NewFeed(rdb, name, dialect)
+}
