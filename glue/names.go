@@ -18,8 +18,9 @@ const (
 // CheckChannel reports why name cannot be a channel's name; nil if it can.
 //
 // The push modules split a list of channels at "/" after percent-decoding, read "*" and "ALL" as
-// wildcards, and strip a trailing ".b" and digits as a backtrack suffix, so a name made from
-// data must be checked, not escaped. The error's text does not repeat the name.
+// wildcards, and strip a trailing ".b" and digits as a backtrack suffix; push-stream cuts a name
+// at "?", and browsers resolve "." and ".." in a URL. So a name made from data must be checked,
+// not escaped. The error's text does not repeat the name.
 func CheckChannel(name string) error {
 	switch {
 	case name == "":
@@ -30,12 +31,14 @@ func CheckChannel(name string) error {
 		return errors.New("channel name is not valid UTF-8")
 	case name == "ALL":
 		return errors.New(`channel name is the wildcard "ALL"`)
+	case name == "." || name == "..":
+		return errors.New("channel name is a relative path")
 	case hasBacktrackSuffix(name):
 		return errors.New(`channel name ends like a backtrack suffix (".b" and digits)`)
 	}
 	for _, r := range name {
 		switch {
-		case r == '/' || r == '*':
+		case r == '/' || r == '*' || r == '?':
 			return fmt.Errorf("channel name contains %q", r)
 		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
 			return fmt.Errorf("channel name contains the control character %U", r)

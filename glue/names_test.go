@@ -10,7 +10,7 @@ import (
 func TestCheckChannel(t *testing.T) {
 	for _, name := range []string{
 		"forum:news", "thread:17", "user:Zoë Müller", "user:אבי", "user:😀", "a.b", "x.b", "x.b3c", "b3", "ALLES", "all",
-		"a%2Fb", "a+b&c=d?e#f", strings.Repeat("x", glue.MaxChannelLen),
+		"a%2Fb", "a+b&c=d#e", "...", strings.Repeat("x", glue.MaxChannelLen),
 	} {
 		if err := glue.CheckChannel(name); err != nil {
 			t.Errorf("%q: %v", name, err)
@@ -21,6 +21,9 @@ func TestCheckChannel(t *testing.T) {
 		"ALL":       `channel name is the wildcard "ALL"`,
 		"a/b":       "channel name contains '/'",
 		"thread:*":  "channel name contains '*'",
+		"who?":      "channel name contains '?'",
+		".":         "channel name is a relative path",
+		"..":        "channel name is a relative path",
 		"a\nb":      "channel name contains the control character U+000A",
 		"a\x00":     "channel name contains the control character U+0000",
 		"a\u0085":   "channel name contains the control character U+0085",

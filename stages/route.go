@@ -11,9 +11,10 @@ import (
 
 // Route adds channels to a message, made from templates. A channel is added once.
 type Route struct {
-	channels []template
-	fail     bool // when a value is missing; else the channel is skipped
-	dynamic  bool
+	channels    []template
+	failMissing bool // when a value is missing; else the channel is skipped
+	failInvalid bool // when a name is one that no channel may have; else the channel is skipped
+	dynamic     bool
 }
 
 var (
@@ -25,10 +26,11 @@ var (
 type routeOptions struct {
 	Channels []string `yaml:"channels"`
 	Missing  string   `yaml:"missing"`
+	Invalid  string   `yaml:"invalid"`
 }
 
 func newRoute(options Options) (glue.Stage, error) {
-	o := routeOptions{Missing: "skip"}
+	o := routeOptions{Missing: "skip", Invalid: "fail"}
 	if err := options(&o); err != nil {
 		return nil, err
 	}
@@ -39,8 +41,10 @@ func newRoute(options Options) (glue.Stage, error) {
 		return nil, fmt.Errorf("channels: %d are more than %d", len(o.Channels), glue.MaxChannels)
 	case o.Missing != "skip" && o.Missing != "fail":
 		return nil, fmt.Errorf("missing: %q is neither skip nor fail", o.Missing)
+	case o.Invalid != "skip" && o.Invalid != "fail":
+		return nil, fmt.Errorf("invalid: %q is neither skip nor fail", o.Invalid)
 	}
-	r := &Route{fail: o.Missing == "fail"}
+	r := &Route{failMissing: o.Missing == "fail", failInvalid: o.Invalid == "fail"}
 	for _, source := range o.Channels {
 		t, err := parseTemplate(source)
 		if err != nil {
@@ -63,8 +67,8 @@ func (r *Route) NeedsObject() bool { return r.dynamic }
 // GivesChannels implements ChannelGiver.
 func (r *Route) GivesChannels() {}
 
-// Process implements glue.Stage. A name that no channel may have is a permanent error, and so
-// is a missing value if the options say so. A message without any channel is dropped.
+// Process implements glue.Stage. Unless the options say otherwise, a name that no channel may
+// have is a permanent error, and a missing value is none. A message without any channel is dropped.
 func (r *Route) Process(_ context.Context, m *glue.Message) error {
 	channels := slices.Grow(slices.Clone(m.Channels), len(r.channels))
 	for i := range r.channels {
@@ -73,13 +77,16 @@ func (r *Route) Process(_ context.Context, m *glue.Message) error {
 		switch {
 		case err != nil:
 			return err
-		case !ok && r.fail:
+		case !ok && r.failMissing:
 			return glue.Permanentf("%q: a value is missing", t.source)
 		case !ok:
 			continue
 		}
 		if err := glue.CheckChannel(name); err != nil {
-			return glue.Permanentf("%q: %w", t.source, err)
+			if r.failInvalid {
+				return glue.Permanentf("%q: %w", t.source, err)
+			}
+			continue
 		}
 		if !slices.Contains(channels, name) {
 			channels = append(channels, name)

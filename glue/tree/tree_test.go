@@ -190,7 +190,7 @@ func FuzzParse(f *testing.F) {
 		}
 		var before, after any
 		if err := json.Unmarshal(b, &before); err != nil {
-			t.Skip() // numbers out of range
+			return // numbers out of range
 		}
 		if err := json.Unmarshal(out, &after); err != nil || !reflect.DeepEqual(before, after) {
 			t.Fatalf("%q became %q (%v)", b, out, err)

@@ -103,6 +103,9 @@ func (f *file) decodeError(at ast.Node, err error, into any) error {
 	if unknown := new(yaml.UnknownFieldError); errors.As(err, &unknown) {
 		text = fmt.Sprintf("unknown option %q%s", token.Value, didYouMean(token.Value, optionNames(into)))
 	}
+	if wrong := new(yaml.TypeError); errors.As(err, &wrong) && wrong.DstType != nil && wrong.SrcType != nil {
+		text = fmt.Sprintf("want a %s, not a %s", wrong.DstType, wrong.SrcType)
+	}
 	if token == nil {
 		return f.at(at, errors.New(text))
 	}

@@ -1,0 +1,56 @@
+.DEFAULT_GOAL := help
+SHELL   := /bin/bash
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# How long `make fuzz` spends on each target.
+FUZZTIME ?= 60s
+
+# What the tests run beside Go: a real nginx with Nchan, a real Redis; the race detector needs a C compiler.
+# Where they come from elsewhere than from apt, `make test PACKAGES=` skips the check.
+PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server gcc libc6-dev
+INSTALL   = apt-get install -y --no-install-recommends
+
+.PHONY: help build test deps lint demo fuzz golden clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the static binary: bin/pushglue
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/pushglue ./cmd/pushglue
+
+test: deps ## every test, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m ./...
+
+# The services that the packages bring are not started: policy-rc.d forbids it while they are installed.
+deps: ## install what the tests need (Debian, as root), or say what is missing
+	@missing=; for p in $(PACKAGES); do \
+	  [[ $$(dpkg-query -Wf '$${db:Status-Status}' $$p 2>/dev/null) == installed* ]] || missing+=" $$p"; \
+	done; \
+	[[ $$missing ]] || exit 0; \
+	if [[ $$EUID != 0 ]] || ! command -v apt-get >/dev/null; then \
+	  echo "The tests need these Debian packages:$$missing"; \
+	  echo "Install them with: sudo $(INSTALL)$$missing"; exit 1; \
+	fi; \
+	policy=/usr/sbin/policy-rc.d; \
+	[[ -e $$policy ]] || { trap "rm $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; }; \
+	echo "Installing:$$missing"; \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive $(INSTALL)$$missing
+
+lint: ## golangci-lint, the version in tools/go.mod (its first build takes a minute)
+	go tool -modfile=tools/go.mod golangci-lint run ./...
+
+demo: ## the whole path on this machine, in one process
+	go run ./cmd/pushglue demo
+
+fuzz: ## each fuzz target for FUZZTIME (60s)
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
+	while read -r dir target; do \
+	  echo "$$dir $$target"; \
+	  go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$dir </dev/null || exit 1; \
+	done
+
+golden: ## rewrite the golden files: read the diff before you commit it
+	grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -r dirname | sort -u | xargs -r -I{} go test {} -update
+
+clean: ## remove what the other targets made
+	rm -rf bin coverage.*

@@ -1,0 +1,40 @@
+// Package glue is the engine of pushglue: it moves jobs from feeds through pipelines to publishers.
+//
+//	feed ── claim ──► nozzle ── batch ──► transformer ── messages ──► publisher
+//	  ▲                                                                   │
+//	  └────────────── finish, cancel, stall, release ◄── outcomes ────────┘
+//
+// A nozzle claims up to a batch of jobs from its feed in one step, in their order. The
+// transformer runs each job through the stages of every pipeline of the feed: in parallel
+// inside the batch, without changing its order. The publisher of each pipeline gets the batch's
+// messages and reports an outcome for each. The outcomes of a job fold into a verdict, and the nozzle
+// settles the whole batch in one step.
+//
+// While a batch is settled, the next one is published, the one after it transformed, and another
+// one claimed: four goroutines for each feed (line.go) that hand batches to each other over channels
+// which hold nothing, so that the slowest sets the pace. Nothing else buffers.
+//
+// # Outcomes and verdicts
+//
+// A stage or a publisher returns an error, and the error is the verdict:
+//
+//	nil             published: the job is finished
+//	ErrDrop         a stage filtered the message out: the job is finished
+//	Permanent(…)    no retry can mend it: the job is stalled, and kept with its reason
+//	ErrUnavailable  nobody is there to take messages: the batch waits where it is, and all that
+//	                comes after it, so that an outage costs neither order nor attempts
+//	anything else   retried beside the line, with pauses, within a budget; then cancelled, which
+//	                puts the job back on its feed; after the last attempt stalled
+//
+// Only a job that failed for now is published later than its successors.
+//
+// # Stopping
+//
+// Run stops in two steps. When its context is done nothing more is claimed, and what is claimed
+// is published and settled within the drain time; the rest goes back to the head of its feed, in
+// order and uncounted. Abort gives everything back at once. A process that is killed leaves its
+// claims in the feed: redelivery, never loss.
+//
+// The package imports neither Redis nor HTTP: glue/thoonk implements Feed, glue/push and glue/file
+// implement Publisher, and package stages implements Stage. Every count goes into the Ledger.
+package glue
