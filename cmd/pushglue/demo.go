@@ -124,7 +124,11 @@ func startPushServer() (base string, stop func(), err error) {
 	}
 	host := gluetest.NewPushServer()
 	server := &http.Server{Handler: host, ReadHeaderTimeout: 5 * time.Second}
-	go server.Serve(listener)
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			panic(err) // it has a listener of its own: nothing can go wrong
+		}
+	}()
 	return "http://" + listener.Addr().String(), func() { host.Close(); server.Close() }, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -26,7 +25,7 @@ func serve(addr string, ledger *glue.Ledger, log zerolog.Logger) (server, error)
 	if err != nil {
 		return server{}, fmt.Errorf("PUSHGLUE_HTTP_ADDR: %w; choose another address, or an empty one for none", err)
 	}
-	s := server{&http.Server{Handler: handler(ledger), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
+	s := server{&http.Server{Handler: handler(ledger, log), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error().Err(err).Msg("the daemon's HTTP ended")
@@ -42,14 +41,16 @@ func (s server) close() {
 }
 
 // handler answers /livez while the process lives, and /ledger with its sums.
-func handler(ledger *glue.Ledger) http.Handler {
+func handler(ledger *glue.Ledger, log zerolog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "ok\n")
+		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(ledger.Sums())
+		if err := json.NewEncoder(w).Encode(ledger.Sums()); err != nil {
+			log.Debug().Err(err).Msg("cannot answer /ledger")
+		}
 	})
 	return mux
 }

@@ -61,7 +61,8 @@ func (p *putting) run(ctx context.Context, feed string, files []string, stdin io
 	if err != nil {
 		return err
 	}
-	rdb, err := connect(ctx, c, zerolog.New(zerolog.ConsoleWriter{Out: p.progress, NoColor: true, PartsOrder: []string{"level", "message"}}))
+	log := zerolog.New(zerolog.ConsoleWriter{Out: p.progress, NoColor: true, PartsOrder: []string{"level", "message"}})
+	rdb, err := connect(ctx, c, log.Level(zerolog.WarnLevel))
 	if err != nil {
 		return err
 	}

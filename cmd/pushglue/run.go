@@ -88,7 +88,7 @@ func daemon(cmd *cobra.Command) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	go handleSignals(ctx, signals, log, stop, g.Abort, w.reopenFiles)
+	go handleSignals(signals, log, stop, g.Abort, w.reopenFiles)
 
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
 	err = g.Run(ctx)
@@ -99,7 +99,7 @@ func daemon(cmd *cobra.Command) error {
 }
 
 // handleSignals stops at the first signal and aborts at the second.
-func handleSignals(ctx context.Context, signals <-chan os.Signal, log zerolog.Logger, stop, abort func(), reopen func() error) {
+func handleSignals(signals <-chan os.Signal, log zerolog.Logger, stop, abort func(), reopen func() error) {
 	stopping := false
 	for s := range signals {
 		switch {
@@ -122,6 +122,7 @@ func handleSignals(ctx context.Context, signals <-chan os.Signal, log zerolog.Lo
 
 // connect connects to Redis and checks that it can hold a queue.
 func connect(ctx context.Context, c config, log zerolog.Logger) (redis.UniversalClient, error) {
+	redis.SetLogger(redisLog{log})
 	rdb, err := thoonk.Open(c.RedisURL)
 	if err != nil {
 		return nil, fmt.Errorf("PUSHGLUE_REDIS_URL: %w", err)
@@ -136,6 +137,15 @@ func connect(ctx context.Context, c config, log zerolog.Logger) (redis.Universal
 		log.Warn().Msg(warning)
 	}
 	return rdb, nil
+}
+
+// redisLog takes what go-redis would write to standard error. It is about single connections;
+// what matters of it comes back as errors.
+type redisLog struct{ zerolog.Logger }
+
+// Printf implements the interface that redis.SetLogger wants.
+func (l redisLog) Printf(_ context.Context, format string, v ...any) {
+	l.Debug().Msgf("redis: "+format, v...)
 }
 
 func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]glue.Feed, error) {

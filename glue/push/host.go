@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +37,10 @@ type host struct {
 	transport http.RoundTripper
 	ledger    *glue.Ledger
 	log       zerolog.Logger
+
+	// one is held for a request and its answer. It keeps other batches off a connection on
+	// which an answer may be followed by another one; see post.
+	one sync.Mutex
 
 	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
 	refusals atomic.Int64 // answers in a row that may pass
@@ -85,7 +91,7 @@ func (h *host) publish(ctx context.Context, requests []request, n int, answers [
 	err = nil
 	for i := range requests {
 		r := &requests[i]
-		if r.err != nil || r.has != nil && r.has[n] {
+		if r.err != nil || len(r.has) > n && r.has[n] {
 			continue
 		}
 		if answers[i], err = h.send(ctx, r, attempts, &sums); err != nil {
@@ -150,9 +156,24 @@ func isTimeout(err error) bool {
 
 // post sends one request. answer is what the host said: nil, a permanent error, or one that may
 // pass. err is why it did not answer.
+//
+// A connection ends with an answer that is not 2xx. push-stream leaves the body of a request that it
+// refuses unread, nginx takes it for the next request on the connection, and the answer to that
+// would be taken for the next message's.
 func (h *host) post(ctx context.Context, r *request) (answer, err error) {
+	h.one.Lock()
+	defer h.one.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
+	var conn net.Conn
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn },
+	})
+	defer func() {
+		if answer != nil && conn != nil {
+			conn.Close()
+		}
+	}()
 	u := *h.base
 	u.Path += "/publish"
 	u.RawQuery = r.query

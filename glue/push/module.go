@@ -37,13 +37,18 @@ func (m Module) header(msg *glue.Message) http.Header {
 		// on another connection when the server closed an idle one. The message id makes that so.
 		"Idempotency-Key": {},
 	}
-	h["Event-Id"] = []string{msg.ID}
+	h.Set("Event-Id", msg.ID)
+	// Nchan's long polling repeats it.
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	if msg.Object() != nil {
+		h.Set("Content-Type", "application/json")
+	}
 	switch {
 	case msg.Type == "":
 	case m == PushStream:
-		h["Event-Type"] = []string{msg.Type}
+		h.Set("Event-Type", msg.Type)
 	case m == Nchan:
-		h["X-EventSource-Event"] = []string{msg.Type}
+		h.Set("X-EventSource-Event", msg.Type)
 	}
 	return h
 }

@@ -33,8 +33,9 @@ type Config struct {
 
 // Publisher publishes to push hosts.
 type Publisher struct {
-	hosts  []*host
-	module Module
+	hosts     []*host
+	module    Module
+	transport http.RoundTripper
 }
 
 var _ glue.Publisher = (*Publisher)(nil)
@@ -53,7 +54,7 @@ func New(c Config) (*Publisher, error) {
 	if c.Ledger == nil {
 		c.Ledger = new(glue.Ledger)
 	}
-	p := &Publisher{module: c.Module}
+	p := &Publisher{module: c.Module, transport: c.Transport}
 	seen := map[string]bool{}
 	for _, base := range c.Hosts {
 		u, err := parseBase(base)
@@ -190,4 +191,11 @@ func (p *Publisher) Ping(ctx context.Context) map[string]error {
 		health[h.name] = h.ping(ctx)
 	}
 	return health
+}
+
+// Close closes the connections that nothing is sent on.
+func (p *Publisher) Close() {
+	if t, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }

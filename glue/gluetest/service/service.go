@@ -3,20 +3,17 @@
 package service
 
 import (
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// packages names the Debian package of a binary where it is not the binary's own name.
-var packages = map[string]string{
-	"redis-cli":    "redis-tools",
-	"redis-server": "redis-server",
-}
-
-// Need skips the test unless all binaries are on the PATH or in /usr/sbin. Under CI=true it
+// Need skips the test unless all binaries are on the PATH or in /usr/sbin, and names the Debian
+// package that brings the missing one, which is called like its binary. Under CI=true it
 // fails the test instead, so that a suite never passes because it did not run.
 func Need(tb testing.TB, binaries ...string) {
 	tb.Helper()
@@ -24,23 +21,29 @@ func Need(tb testing.TB, binaries ...string) {
 		if _, err := lookPath(binary); err == nil {
 			continue
 		}
-		const text = "%s is not installed: run apt-get install %s"
+		const text = "%s is not installed: run apt-get install %[1]s"
 		if os.Getenv("CI") == "true" {
-			tb.Fatalf(text, binary, debianPackage(binary))
+			tb.Fatalf(text, binary)
 		}
-		tb.Skipf(text, binary, debianPackage(binary))
+		tb.Skipf(text, binary)
 	}
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that was free a moment ago.
+// FreePort returns a TCP port of 127.0.0.1 that was free a moment ago. It is none that the system
+// gives to connections, which could take it before the server does.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("find a free port: %v", err)
+	const lowest, highest, tries = 10000, 32767, 100
+	for range tries {
+		port := lowest + rand.IntN(highest-lowest+1)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	tb.Fatal("find a free port: all that were tried are in use")
+	return 0
 }
 
 // lookPath finds a binary as exec.LookPath does, and in /usr/sbin, where Debian puts servers
@@ -51,11 +54,4 @@ func lookPath(binary string) (string, error) {
 		return path, err
 	}
 	return exec.LookPath("/usr/sbin/" + binary)
-}
-
-func debianPackage(binary string) string {
-	if name, ok := packages[binary]; ok {
-		return name
-	}
-	return binary
 }

@@ -1,0 +1,84 @@
+package thoonk
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// headSize is how many ids at the head of the queue Lost and Recover look at. Old jobs are there.
+const headSize = 10 * chunk
+
+// Reap ends up to limit claims that are older than age, oldest first: their workers are dead, or
+// slower than they may be. Their jobs go back to the end of the feed, with one more cancellation,
+// so that a job that kills its workers is noticed. It returns the ids of these jobs; with an error,
+// those of the jobs so far.
+//
+// Source: contract.txt, "Maintenance", which leaves it open.
+func (f *Feed) Reap(ctx context.Context, age time.Duration, limit int) (queued []string, err error) {
+	k := &f.keys
+	for limit > 0 {
+		want := min(limit, chunk)
+		args := reapScript.call(2, k.ids, k.items, k.published, k.claimed, k.cancelled)
+		args = append(args, strconv.FormatInt(age.Milliseconds(), 10), strconv.Itoa(want))
+		reply, err := reapScript.strings(ctx, f.rdb, args)
+		if err != nil {
+			return queued, f.failed("reap claims of", err)
+		}
+		queued = append(queued, reply[1:]...)
+		ended, err := strconv.Atoi(reply[0])
+		if err != nil {
+			return queued, f.failed("reap claims of", err)
+		}
+		if ended < want {
+			break
+		}
+		limit -= want
+	}
+	return queued, nil
+}
+
+// Lost returns the ids of up to limit jobs, at most 1,000, that were put longer than age ago, are
+// neither claimed nor stalled, and are not near the head of the queue, where jobs of their age
+// belong. They were lost by a worker of another implementation that died between popping and
+// claiming them. Or one is just now between the two: so wait a little and call Recover with them.
+//
+// Source: contract.txt, "Maintenance"; bounded, since that reads the whole feed.
+func (f *Feed) Lost(ctx context.Context, age time.Duration, limit int) ([]string, error) {
+	// The queue is read after the jobs, so a job that goes back to it between the two is seen.
+	ids, err := f.Older(ctx, Queued, age, limit)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	head, err := f.rdb.LRange(ctx, f.keys.ids, -headSize, -1).Result()
+	if err != nil {
+		return nil, f.failed("look for lost jobs of", err)
+	}
+	queued := make(map[string]bool, len(head))
+	for _, id := range head {
+		queued[id] = true
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return queued[id] }), nil
+}
+
+// Recover puts those of the jobs that are still lost back at the head of the feed and returns
+// their ids. It is wrong in one case, and then harmless: a job that was put back at the end of a
+// long queue gets a second place on it, which the claim that comes to it drops. With an error, the
+// ids put back so far are returned too.
+func (f *Feed) Recover(ctx context.Context, ids ...string) (queued []string, err error) {
+	k := &f.keys
+	for part := range slices.Chunk(ids, chunk) {
+		args := recoverScript.call(1+len(part), k.ids, k.items, k.claimed, k.stalled)
+		args = append(args, strconv.Itoa(headSize))
+		for _, id := range part {
+			args = append(args, id)
+		}
+		reply, err := recoverScript.strings(ctx, f.rdb, args)
+		if err != nil {
+			return queued, f.failed("recover jobs of", err)
+		}
+		queued = append(queued, reply...)
+	}
+	return queued, nil
+}

@@ -1,0 +1,72 @@
+-- claim pops ids, marks them claimed and reads their jobs, in one step.
+--
+-- KEYS[1]  list  queued ids, next one at the right
+-- KEYS[2]  hash  id -> payload
+-- KEYS[3]  zset  id -> time put, ms
+-- KEYS[4]  zset  id -> time claimed, ms
+-- KEYS[5]  hash  id -> times cancelled
+-- KEYS[6]  set   stalled ids
+-- ARGV[1]  how many ids to pop, 1 to 1,000
+-- ARGV[2]  channel of the notices, or an empty string for none
+--
+-- Returns strings: a head, then id and payload of each job. The head's words are the time of
+-- the claim in ms, the number of ids popped, and for each job the times cancelled and the
+-- time put as it is stored, or 0.
+--
+-- An id is popped but gives no job when
+--   its payload is gone: it was retracted or finished, and whatever is left of it goes too;
+--   it is claimed: another worker has it and this was a copy;
+--   it is stalled: it is out of the running until it is retried, and this was a copy.
+
+local ids = redis.call('RPOP', KEYS[1], ARGV[1])
+if not ids then
+  return {'0 0'}
+end
+
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+
+local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
+local put = redis.call('ZMSCORE', KEYS[3], unpack(ids))
+local held = redis.call('ZMSCORE', KEYS[4], unpack(ids))
+local cancelled, stalled = {}, {}
+if redis.call('EXISTS', KEYS[5]) == 1 then
+  cancelled = redis.call('HMGET', KEYS[5], unpack(ids))
+end
+if redis.call('EXISTS', KEYS[6]) == 1 then
+  stalled = redis.call('SMISMEMBER', KEYS[6], unpack(ids))
+end
+
+-- n counts jobs: to ask a table for its length costs a search.
+local n, head, reply, claims, gone, seen = 0, {now, #ids}, {''}, {}, {}, {}
+for i = 1, #ids do
+  local id, payload = ids[i], payloads[i]
+  if not payload then
+    gone[#gone + 1] = id
+  elseif not held[i] and stalled[i] ~= 1 and not seen[id] then
+    n = n + 1
+    seen[id] = true
+    claims[2 * n - 1], claims[2 * n] = now, id
+    reply[2 * n], reply[2 * n + 1] = id, payload
+    head[2 * n + 1] = cancelled[i] and string.format('%.0f', tonumber(cancelled[i]) or 0) or '0'
+    head[2 * n + 2] = put[i] or '0'
+  end
+end
+
+if n > 0 then
+  redis.call('ZADD', KEYS[4], unpack(claims))
+end
+if #gone > 0 then
+  redis.call('ZREM', KEYS[3], unpack(gone))
+  redis.call('ZREM', KEYS[4], unpack(gone))
+  redis.call('HDEL', KEYS[5], unpack(gone))
+  redis.call('SREM', KEYS[6], unpack(gone))
+end
+if ARGV[2] ~= '' then
+  for i = 2, 2 * n, 2 do
+    redis.call('PUBLISH', ARGV[2], reply[i])
+  end
+end
+
+reply[1] = table.concat(head, ' ')
+return reply

@@ -1,0 +1,87 @@
+-- settle applies verdicts. Repeating it changes nothing.
+--
+-- KEYS[1]  list    queued ids, next one at the right
+-- KEYS[2]  hash    id -> payload
+-- KEYS[3]  zset    id -> time put, ms
+-- KEYS[4]  zset    id -> time claimed, ms
+-- KEYS[5]  hash    id -> times cancelled
+-- KEYS[6]  set     stalled ids
+-- KEYS[7]  string  jobs ever finished
+-- ARGV[1]  channel of the results
+-- ARGV[2]  number n of jobs that finish without a result, 0 to 1,000
+-- ARGV[3]  their ids, up to ARGV[2+n]
+-- ARGV[3+n]  first verdict on another job: finish, cancel, stall or release
+-- ARGV[4+n]  its id
+-- ARGV[5+n]  finish: the result to publish. Otherwise: the time of the claim, in ms, that the
+--            verdict belongs to, or an empty string for any claim. Further triples follow.
+--
+-- Released jobs go to the right end one by one, so the one to come out first comes last.
+-- Returns the number of jobs on which a verdict took effect.
+
+local applied = 0
+
+local function finish(id, result)
+  redis.call('ZREM', KEYS[4], id)
+  redis.call('HDEL', KEYS[5], id)
+  redis.call('ZREM', KEYS[3], id)
+  redis.call('SREM', KEYS[6], id)
+  if redis.call('HDEL', KEYS[2], id) == 1 then
+    redis.call('INCR', KEYS[7])
+    redis.call('PUBLISH', ARGV[1], id .. '\0' .. result)
+    applied = applied + 1
+  end
+end
+
+-- unclaim ends the claim that the verdict belongs to. It returns whether there was one and the
+-- job still exists: a job that was retracted while a worker was claiming it leaves a claim
+-- without payload, which must not come back.
+local function unclaim(id, claim)
+  local held = redis.call('ZSCORE', KEYS[4], id)
+  if not held or (claim ~= '' and tonumber(claim) ~= tonumber(held)) then
+    return false
+  end
+  redis.call('ZREM', KEYS[4], id)
+  applied = applied + 1
+  if redis.call('HEXISTS', KEYS[2], id) == 1 then
+    return true
+  end
+  redis.call('HDEL', KEYS[5], id)
+  redis.call('ZREM', KEYS[3], id)
+  return false
+end
+
+local plain = tonumber(ARGV[2])
+if plain > 0 then
+  local last = plain + 2
+  redis.call('ZREM', KEYS[4], unpack(ARGV, 3, last))
+  redis.call('ZREM', KEYS[3], unpack(ARGV, 3, last))
+  if redis.call('EXISTS', KEYS[5]) == 1 then
+    redis.call('HDEL', KEYS[5], unpack(ARGV, 3, last))
+  end
+  if redis.call('EXISTS', KEYS[6]) == 1 then
+    redis.call('SREM', KEYS[6], unpack(ARGV, 3, last))
+  end
+  applied = redis.call('HDEL', KEYS[2], unpack(ARGV, 3, last))
+  if applied > 0 then
+    redis.call('INCRBY', KEYS[7], applied)
+  end
+end
+
+for i = plain + 3, #ARGV, 3 do
+  local verdict, id, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if verdict == 'finish' then
+    finish(id, extra)
+  elseif unclaim(id, extra) then
+    if verdict == 'cancel' then
+      redis.call('HINCRBY', KEYS[5], id, 1)
+      redis.call('LPUSH', KEYS[1], id)
+    elseif verdict == 'stall' then
+      redis.call('HDEL', KEYS[5], id)
+      redis.call('SADD', KEYS[6], id)
+      redis.call('ZREM', KEYS[3], id)
+    elseif verdict == 'release' then
+      redis.call('RPUSH', KEYS[1], id)
+    end
+  end
+end
+return applied

@@ -1,0 +1,222 @@
+package thoonk
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+
+	"pushglue/glue"
+)
+
+// blockTime is how long Redis holds a Wait. A Wait is not interrupted, so a stopping daemon waits
+// for this long at most.
+const blockTime = time.Second
+
+// Wait implements glue.Feed: it blocks until the feed holds a queued id, a second has passed, or
+// ctx is done, which it notices within a second. It occupies one connection meanwhile.
+//
+// A script cannot block. Moving the next id from the head of the list to the head of the same list
+// can, changes nothing, and so holds no job that could be lost.
+func (f *Feed) Wait(ctx context.Context) error {
+	err := f.rdb.BLMove(ctx, f.keys.ids, f.keys.ids, "RIGHT", "RIGHT", blockTime).Err()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// The connection has the deadline of ctx and may notice it first.
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	if err != nil && !isNil(err) {
+		return f.failed("wait for", err)
+	}
+	return nil
+}
+
+// Claim implements glue.Feed: it takes up to limit jobs, next one first, in one atomic step and
+// round trip for each 1,000. An id that is a copy, or whose job is gone, is dropped from the feed.
+//
+// If a later step fails, the jobs of the earlier ones are returned without an error: they are
+// claimed, and the error will come back at the next call. A claim whose answer is lost on the way
+// stays until Reap ends it.
+//
+// Source: contract.txt, "Get".
+func (f *Feed) Claim(ctx context.Context, limit int) ([]glue.Job, error) {
+	var jobs []glue.Job
+	for len(jobs) < limit {
+		want := min(limit-len(jobs), chunk)
+		more, popped, err := f.claim(ctx, want)
+		if err != nil && len(jobs) == 0 {
+			return nil, f.failed("claim from", err)
+		}
+		if err != nil {
+			return jobs, nil
+		}
+		if jobs == nil {
+			jobs = more
+		} else {
+			jobs = append(jobs, more...)
+		}
+		if popped < want {
+			break
+		}
+	}
+	return jobs, nil
+}
+
+// claim runs the claim script once. It also returns how many ids were popped: fewer than limit
+// mean that the queue is empty.
+func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped int, err error) {
+	k := &f.keys
+	args := claimScript.call(2, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled)
+	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim))
+	if err != nil {
+		return nil, 0, err
+	}
+	head, entries := strings.Fields(reply[0]), reply[1:]
+	at, err := strconv.ParseInt(head[0], 10, 64)
+	if err != nil {
+		return nil, 0, err
+	}
+	popped, err = strconv.Atoi(head[1])
+	if err != nil {
+		return nil, 0, err
+	}
+	jobs = make([]glue.Job, len(entries)/2)
+	for i := range jobs {
+		jobs[i] = f.job(entries[2*i], entries[2*i+1], head[2+2*i], head[3+2*i])
+	}
+	f.remember(at, jobs)
+	return jobs, popped, nil
+}
+
+// job makes a job of what Redis holds. A count or time that is no number is none: it is no reason
+// to hold up the job.
+func (f *Feed) job(id, payload, cancelled, put string) glue.Job {
+	job := glue.Job{ID: id, Feed: f.name}
+	// Nobody else knows the string and nobody writes into a payload, so it needs no copy.
+	job.Payload = unsafe.Slice(unsafe.StringData(payload), len(payload))
+	job.Cancelled, _ = strconv.Atoi(cancelled)
+	if score, err := strconv.ParseFloat(put, 64); err == nil {
+		job.Put = scoreTime(score)
+	}
+	return job
+}
+
+// scoreTime reads a score that is a time. It is in ms, unless thoonk.py's retry wrote it, which
+// forgets the factor: as ms, whatever is under 1e11 would be a time in or before 1973.
+func scoreTime(score float64) time.Time {
+	if score <= 0 {
+		return time.Time{}
+	}
+	if score < 1e11 {
+		score *= 1000
+	}
+	return time.UnixMicro(int64(score * 1000))
+}
+
+// Settle implements glue.Feed, in one atomic step and round trip for each 1,000 settlements.
+//
+// Finish removes the job, whoever holds its claim now, and counts it once. A copy of its id may
+// stay on the queue; the claim that pops it drops it. Cancel, Stall and Release end the claim that
+// this Feed made, and change nothing if it was ended or replaced by another; for a job that
+// this Feed did not claim they end whatever claim there is. Released jobs come out again in the
+// order of settlements, before all that is queued. Reasons are not stored.
+//
+// Source: contract.txt, "Finish", "Cancel" and "Stall".
+func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error {
+	finished, others, err := f.plan(settlements)
+	if err != nil {
+		return f.failed("settle", err)
+	}
+	k := &f.keys
+	for len(finished)+len(others) > 0 {
+		n := min(len(finished), chunk)
+		m := min(len(others), (chunk-n)*verdictArgs)
+		args := settleScript.call(2+n+m, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.finishes)
+		args = append(args, k.results, strconv.Itoa(n))
+		args = append(args, finished[:n]...)
+		args = append(args, others[:m]...)
+		if _, err := settleScript.integer(ctx, f.rdb, args); err != nil {
+			return f.failed("settle", err)
+		}
+		finished, others = finished[n:], others[m:]
+	}
+	f.forget(settlements)
+	return nil
+}
+
+// verdictArgs is how many of the settle script's arguments make one verdict that is not a plain
+// finish: verdict, id, and a result or the time of the claim.
+const verdictArgs = 3
+
+// plan sorts settlements into the settle script's arguments: ids of jobs that finish without a
+// result, and other verdicts. The job to be released first is last, for it goes on top.
+func (f *Feed) plan(settlements []glue.Settlement) (finished, others []any, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	finished = make([]any, 0, len(settlements))
+	for _, s := range settlements {
+		switch {
+		case s.Verdict == glue.Finish && s.Result == nil:
+			finished = append(finished, s.JobID)
+		case s.Verdict == glue.Finish:
+			others = append(others, "finish", s.JobID, s.Result)
+		case s.Verdict == glue.Cancel || s.Verdict == glue.Stall:
+			others = append(others, s.Verdict.String(), s.JobID, f.claimTime(s.JobID))
+		case s.Verdict != glue.Release:
+			return nil, nil, fmt.Errorf("job %s has no verdict", s.JobID)
+		}
+	}
+	for _, s := range slices.Backward(settlements) {
+		if s.Verdict == glue.Release {
+			others = append(others, "release", s.JobID, f.claimTime(s.JobID))
+		}
+	}
+	return finished, others, nil
+}
+
+// Extend renews claims, so that Reap leaves their jobs alone, and returns the ids whose claims
+// stood: those that this Feed made, or, for a job that it did not claim, whoever did. With an
+// error, the ids extended so far are returned too.
+//
+// The contract has no such operation. To others it looks like a claim made now.
+func (f *Feed) Extend(ctx context.Context, ids ...string) (extended []string, err error) {
+	for part := range slices.Chunk(ids, chunk) {
+		args := extendScript.call(2*len(part), f.keys.claimed)
+		reply, err := extendScript.strings(ctx, f.rdb, f.appendClaims(args, part))
+		if err != nil {
+			return extended, f.failed("extend claims of", err)
+		}
+		at, err := strconv.ParseInt(reply[0], 10, 64)
+		if err != nil {
+			return extended, f.failed("extend claims of", err)
+		}
+		f.renew(at, reply[1:])
+		extended = append(extended, reply[1:]...)
+	}
+	return extended, nil
+}
+
+// Retry puts stalled jobs back at the end of the feed, as if they were put now, and returns the
+// ids of those that were stalled. With an error, the ids put back so far are returned too.
+//
+// Source: contract.txt, "Retry".
+func (f *Feed) Retry(ctx context.Context, ids ...string) (queued []string, err error) {
+	k := &f.keys
+	for part := range slices.Chunk(ids, chunk) {
+		args := retryScript.call(len(part), k.ids, k.items, k.published, k.stalled)
+		for _, id := range part {
+			args = append(args, id)
+		}
+		reply, err := retryScript.strings(ctx, f.rdb, args)
+		if err != nil {
+			return queued, f.failed("retry jobs of", err)
+		}
+		queued = append(queued, reply...)
+	}
+	return queued, nil
+}
