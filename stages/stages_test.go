@@ -61,7 +61,8 @@ func TestStages(t *testing.T) {
 	}{
 		"json": {
 			"json", ``, ` {"id": "c1", "event": "post_save", "n": 1.50} `,
-			message{ID: "c1", Type: "post_save", Body: `{"id":"c1","event":"post_save","n":1.50}`}, "",
+			message{ID: "c1", Type: "post_save", Body: `{"id":"c1","event":"post_save","n":1.50}`},
+			"",
 		},
 		"json: number as id":    {"json", ``, `{"id":900001}`, message{ID: "900001", Body: `{"id":900001}`}, ""},
 		"json: no id":           {"json", ``, `{"a":1}`, message{ID: "job1", Body: `{"id":"job1","a":1}`}, ""},
@@ -76,28 +77,33 @@ func TestStages(t *testing.T) {
 		"anonymize: drop": {
 			"anonymize", `drop: [author.email, media.ip, nothing.here]`,
 			`{"id":"1","author":{"email":"x","name":"n"},"media":[{"ip":"1","u":2},{"ip":"2"}]}`,
-			message{ID: "1", Body: `{"id":"1","author":{"name":"n"},"media":[{"u":2},{}]}`}, "",
+			message{ID: "1", Body: `{"id":"1","author":{"name":"n"},"media":[{"u":2},{}]}`},
+			"",
 		},
 		"anonymize: hash": {
 			"anonymize", `hash: [author.id, likers, gone, none, empty]`,
 			`{"id":"1","author":{"id":7},"likers":["7",7,null],"none":null,"empty":""}`,
-			message{ID: "1", Body: `{"id":"1","author":{"id":"` + pseudonymOf7 + `"},"likers":["` + pseudonymOf7 + `","` + pseudonymOf7 + `",null],"none":null,"empty":""}`}, "",
+			message{ID: "1", Body: `{"id":"1","author":{"id":"` + pseudonymOf7 + `"},"likers":["` + pseudonymOf7 + `","` + pseudonymOf7 + `",null],"none":null,"empty":""}`},
+			"",
 		},
 		"anonymize: key id": {
 			"anonymize", `{hash: [a], key: {id: k2, env: PUSHGLUE_ANONYMIZE_KEY}}`, `{"id":"1","a":7}`,
-			message{ID: "1", Body: `{"id":"1","a":"k2-` + pseudonymOf7 + `"}`}, "",
+			message{ID: "1", Body: `{"id":"1","a":"k2-` + pseudonymOf7 + `"}`},
+			"",
 		},
 		"anonymize: object": {"anonymize", `hash: [a]`, `{"a":{"b":"secret"}}`, message{}, "hash: a is an object"},
 
 		"route": {
 			"route", `channels: [all, "forum:{forum}", "thread:{t.id}", "thread:{t.id}", "x:{gone}", "x:{none}", "x:{empty}"]`,
 			`{"id":"1","forum":"Zoë & co","t":{"id":17},"none":null,"empty":""}`,
-			message{ID: "1", Body: `{"id":"1","forum":"Zoë & co","t":{"id":17},"none":null,"empty":""}`, Channels: []string{"all", "forum:Zoë & co", "thread:17"}}, "",
+			message{ID: "1", Body: `{"id":"1","forum":"Zoë & co","t":{"id":17},"none":null,"empty":""}`, Channels: []string{"all", "forum:Zoë & co", "thread:17"}},
+			"",
 		},
 		"route: fail": {"route", `{channels: [a, "x:{gone}"], missing: fail}`, `{}`, message{}, `"x:{gone}": a value is missing`},
 		"route: skip invalid": {
 			"route", `{channels: [a, "user:{u}"], invalid: skip}`, `{"id":"1","u":"who?"}`,
-			message{ID: "1", Body: `{"id":"1","u":"who?"}`, Channels: []string{"a"}}, "",
+			message{ID: "1", Body: `{"id":"1","u":"who?"}`, Channels: []string{"a"}},
+			"",
 		},
 		"route: slash":     {"route", `channels: ["user:{u}"]`, `{"u":"a/b"}`, message{}, `"user:{u}": channel name contains '/'`},
 		"route: star":      {"route", `channels: ["user:{u}"]`, `{"u":"a*"}`, message{}, `"user:{u}": channel name contains '*'`},
@@ -109,16 +115,19 @@ func TestStages(t *testing.T) {
 
 		"format: keep": {
 			"format", `{keep: [author.name, n], type: "x-{event}"}`, `{"id":5,"event":"e","n":1e3,"author":{"name":"a","ip":"b"}}`,
-			message{ID: "5", Type: "x-e", Body: `{"id":5,"n":1e3,"author":{"name":"a"}}`}, "",
+			message{ID: "5", Type: "x-e", Body: `{"id":5,"n":1e3,"author":{"name":"a"}}`},
+			"",
 		},
 		"format: drop and rename": {
 			"format", `{drop: [event, author.ip], rename: {author.name: nick, n: number}}`, `{"id":5,"event":"e","n":1,"author":{"name":"a","ip":"b"}}`,
-			message{ID: "5", Type: "e", Body: `{"id":5,"number":1,"author":{"nick":"a"}}`}, "",
+			message{ID: "5", Type: "e", Body: `{"id":5,"number":1,"author":{"nick":"a"}}`},
+			"",
 		},
 		"format: no type": {"format", `type: "{kind}"`, `{"id":5,"event":"e"}`, message{ID: "5", Body: `{"id":5,"event":"e"}`}, ""},
 		"format: jq": {
 			"format", `jq: '{text: .message, by: .author.name, id: "other", big: .big}'`, `{"id":5,"message":"<b>","author":{"name":"a"},"big":9007199254740993}`,
-			message{ID: "5", Body: `{"big":9007199254740993,"by":"a","id":5,"text":"<b>"}`}, "",
+			message{ID: "5", Body: `{"big":9007199254740993,"by":"a","id":5,"text":"<b>"}`},
+			"",
 		},
 		"format: jq fails":         {"format", `jq: '.message | error'`, `{"message":"secret"}`, message{}, "jq fails"},
 		"format: jq gives nothing": {"format", `jq: 'empty'`, `{}`, message{}, "jq gives nothing"},

@@ -44,8 +44,10 @@ func TestErrors(t *testing.T) {
 		"no feed":           {"jobs", nil, "", 2, `pushglue: pushglue jobs: accepts 1 arg\(s\), received 0\nTry: pushglue --help\n`},
 		"no pipelines file": {"run", []string{"PIPELINES=no/such.yml"}, "", 1, `pushglue: read pipelines file: open no/such.yml: no such file or directory\n`},
 		"unknown stage":     {"run", nil, strings.Replace(goodPipelines, "json", "jsno", 1), 1, `pushglue: pipelines.yml:4:14: unknown stage "jsno"; did you mean "json"\?\n`},
-		"missing key": {"check", nil, strings.Replace(goodPipelines, "route:", "anonymize: {hash: [a]}, route:", 1), 1,
-			"pushglue: pipelines.yml:4:20: stage anonymize: key: environment variable PUSHGLUE_ANONYMIZE_KEY is not set; make a key with `openssl rand -hex 32`\n"},
+		"missing key": {
+			"check", nil, strings.Replace(goodPipelines, "route:", "anonymize: {hash: [a]}, route:", 1), 1,
+			"pushglue: pipelines.yml:4:20: stage anonymize: key: environment variable PUSHGLUE_ANONYMIZE_KEY is not set; make a key with `openssl rand -hex 32`\n",
+		},
 		"no Redis":       {"run", []string{"REDIS_URL=redis://:secret@" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
 		"wrong Redis":    {"run", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*has the form redis://.*\n`},
 		"wrong host":     {"check", []string{"PUSH_HOSTS=ftp://h"}, "", 1, `pushglue: pipelines.yml:5:14: publisher push: PUSHGLUE_PUSH_HOSTS: push host "ftp://h": want a base URL such as http://10.0.0.1:9080\n`},

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -68,7 +68,9 @@ func startDaemon(t *testing.T, settings ...string) *daemonProcess {
 		d.exited <- d.cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		d.cmd.Process.Kill()
+		if err := d.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
 		if t.Failed() {
 			t.Logf("log of the daemon:\n%.20000s", d.logText())
 		}
@@ -165,5 +167,5 @@ func nobody(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return fmt.Sprint(l.Addr())
+	return l.Addr().String()
 }
