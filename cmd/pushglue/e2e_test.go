@@ -243,9 +243,9 @@ func TestEndToEnd(t *testing.T) {
 				"DIALECT="+test.dialect.String(), "PUSH_MODULE="+test.module, "PUSH_HOSTS="+strings.Join(urls, ","))
 
 			putRaw(t, rdb, test.dialect, comments)
-			readers.check(test.hosts, comments)
 			waitFinished(t, rdb, test.dialect, jobs)
 			sums := daemon.stop()
+			readers.check(test.hosts, comments)
 			conform.OnlyCounters(t, rdb, test.dialect, "comments")
 			if f := sums.Feeds[0]; f.Claimed != jobs || f.Finished != jobs || f.InFlight != 0 {
 				t.Errorf("the ledger says %+v", f)

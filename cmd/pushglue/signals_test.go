@@ -1,0 +1,108 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pushglue/glue/gluetest/service"
+	"pushglue/glue/thoonk"
+)
+
+func putOn(t *testing.T, store *service.Redis, payloads ...string) *thoonk.Feed {
+	t.Helper()
+	feed, err := thoonk.NewFeed(store.Client(t), "f", thoonk.ThoonkPy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := make([][]byte, len(payloads))
+	for i, payload := range payloads {
+		list[i] = []byte(payload)
+	}
+	if _, err := feed.Put(t.Context(), list, thoonk.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return feed
+}
+
+func (d *daemonProcess) signal(s os.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(s); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *daemonProcess) awaitLog(text string) {
+	d.t.Helper()
+	eventually(d.t, "the log says "+text, func() bool { return strings.Contains(d.logText(), text) })
+}
+
+// TestSIGHUP rotates the file of a pipeline.
+func TestSIGHUP(t *testing.T) {
+	store := service.StartRedis(t)
+	workdir(t, "pipelines: [{name: p, feed: f, stages: [json], publish: {file: {path: out.jsonl}}}]\n")
+	daemon := startDaemon(t, "REDIS_URL="+store.URL())
+	lines := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err.Error()
+		}
+		return string(text)
+	}
+	putOn(t, store, `{"id":1}`)
+	eventually(t, "the first line", func() bool { return lines("out.jsonl") == "{\"id\":1}\n" })
+	if err := os.Rename("out.jsonl", "out.jsonl.1"); err != nil {
+		t.Fatal(err)
+	}
+	daemon.signal(syscall.SIGHUP)
+	daemon.awaitLog("files will be reopened")
+	putOn(t, store, `{"id":2}`)
+	eventually(t, "the second line", func() bool { return lines("out.jsonl") == "{\"id\":2}\n" })
+	daemon.stop()
+	if got := lines("out.jsonl.1"); got != "{\"id\":1}\n" {
+		t.Errorf("the rotated file has %q", got)
+	}
+}
+
+// TestTheSecondSignalAborts has a push host that never answers: the first signal waits for it,
+// the second does not, and the job is back on the feed.
+func TestTheSecondSignalAborts(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	release := make(chan struct{})
+	host := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case <-r.Context().Done():
+		case <-release:
+		}
+	}))
+	defer host.Close()
+	defer close(release)
+	store := service.StartRedis(t)
+	workdir(t, goodPipelines)
+	daemon := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+host.URL, "PUSH_TIMEOUT=1h", "DRAIN=1h")
+	feed := putOn(t, store, `{"id":"a","text":"secret"}`)
+	<-asked
+	daemon.signal(syscall.SIGTERM)
+	daemon.awaitLog("a second signal aborts")
+	daemon.signal(syscall.SIGTERM)
+	select {
+	case <-daemon.exited:
+	case <-time.After(patience):
+		t.Fatal("the daemon does not abort")
+	}
+	if code := daemon.cmd.ProcessState.ExitCode(); code != 1 || !strings.HasSuffix(daemon.logText(), "pushglue: aborted") {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if strings.Contains(daemon.logText(), "secret") {
+		t.Error("the log quotes a payload")
+	}
+	counts, err := feed.Counts(t.Context())
+	if err != nil || counts.Queued != 1 || counts.Claimed != 0 || counts.Cancelled != 0 {
+		t.Errorf("the feed holds %+v, %v", counts, err)
+	}
+}
