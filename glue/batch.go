@@ -7,7 +7,7 @@ import "errors"
 type batch struct {
 	jobs []Job
 	seqs []uint64 // by job: its place in the order of claims
-	runs []run    // one for each pipeline of the feed
+	runs []run    // one for each pipeline of the feed; without the shadows once they are published
 }
 
 // run is the way of one batch through one pipeline.
@@ -38,7 +38,21 @@ func isTemporary(err error) bool {
 	return err != nil && !errors.Is(err, ErrDrop) && !IsPermanent(err)
 }
 
-// verdict folds the outcomes of job i in all pipelines that count into the verdict on the job.
+// takeShadows removes the shadow pipelines from b, so that nothing of them can change a verdict.
+func (b *batch) takeShadows() []run {
+	var shadows, others []run
+	for _, r := range b.runs {
+		if r.pipeline.Shadow {
+			shadows = append(shadows, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	b.runs = others
+	return shadows
+}
+
+// verdict folds the outcomes of job i in all pipelines into the verdict on the job.
 // It is Cancel as long as one of them failed for now.
 func (b *batch) verdict(i int) (Verdict, *Pipeline, error) {
 	verdict, pipeline, reason := Finish, (*Pipeline)(nil), error(nil)
@@ -46,7 +60,6 @@ func (b *batch) verdict(i int) (Verdict, *Pipeline, error) {
 		run := &b.runs[r]
 		err := run.outcomes[i]
 		switch {
-		case run.pipeline.Shadow:
 		case isTemporary(err):
 			return Cancel, run.pipeline, err
 		case IsPermanent(err) && verdict == Finish:
@@ -74,8 +87,7 @@ func (b *batch) split() *batch {
 	return failed
 }
 
-// pick returns a batch of the jobs at the given places. Shadow pipelines had their one attempt,
-// so only what failed for now elsewhere is open in it.
+// pick returns a batch of the jobs at the given places. What failed for now is open in it.
 func (b *batch) pick(places []int) *batch {
 	p := &batch{runs: make([]run, len(b.runs))}
 	for _, i := range places {
@@ -88,7 +100,7 @@ func (b *batch) pick(places []int) *batch {
 		for n, i := range places {
 			to.messages = append(to.messages, from.messages[i])
 			to.outcomes = append(to.outcomes, from.outcomes[i])
-			if !from.pipeline.Shadow && from.messages[i] != nil && isTemporary(from.outcomes[i]) {
+			if from.messages[i] != nil && isTemporary(from.outcomes[i]) {
 				to.open = append(to.open, n)
 			}
 		}

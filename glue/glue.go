@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -56,8 +57,14 @@ func New(c Config) (*Glue, error) {
 		}
 		seen[p.Name] = true
 		c.Ledger.AddPipeline(newPipelineSums(p))
+		if !slices.ContainsFunc(c.Feeds, func(f Feed) bool { return f.Name() == p.Feed }) {
+			return nil, fmt.Errorf("pipeline %s has no feed %s", p.Name, p.Feed)
+		}
 	}
-	for _, feed := range c.Feeds {
+	for i, feed := range c.Feeds {
+		if slices.ContainsFunc(c.Feeds[:i], func(f Feed) bool { return f.Name() == feed.Name() }) {
+			return nil, fmt.Errorf("feed %s is given twice", feed.Name())
+		}
 		l, err := newLine(c, feed)
 		if err != nil {
 			return nil, err
@@ -88,11 +95,18 @@ func orDefault[T comparable](v, def T) T {
 
 func newLine(c Config, feed Feed) (*line, error) {
 	var pipelines []*Pipeline
+	shadows := map[*Pipeline]*semaphore.Weighted{}
 	required := false
 	for i := range c.Pipelines {
-		if c.Pipelines[i].Feed == feed.Name() {
-			pipelines = append(pipelines, &c.Pipelines[i])
-			required = required || !c.Pipelines[i].Shadow
+		p := &c.Pipelines[i]
+		if p.Feed != feed.Name() {
+			continue
+		}
+		pipelines = append(pipelines, p)
+		if p.Shadow {
+			shadows[p] = semaphore.NewWeighted(1)
+		} else {
+			required = true
 		}
 	}
 	if !required {
@@ -107,6 +121,7 @@ func newLine(c Config, feed Feed) (*line, error) {
 		},
 		transformer: &transformer{ledger: c.Ledger, log: log},
 		pipelines:   pipelines,
+		shadows:     shadows,
 		ledger:      c.Ledger,
 		log:         log,
 		attempts:    c.Attempts,

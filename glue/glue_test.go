@@ -35,6 +35,8 @@ type engine struct {
 	glue   *glue.Glue
 	stop   context.CancelFunc
 	done   chan error
+
+	stopped atomic.Bool // for publishers to know
 }
 
 // start starts the pipelines on the feed "f". Call it in a synctest bubble.
@@ -356,6 +358,83 @@ func TestAShadowChangesNoVerdict(t *testing.T) {
 	})
 }
 
+func TestASlowShadowHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub, next gluetest.Publisher
+		next.Outcome = func(ctx context.Context, _ *glue.Message) error {
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		e := start(t, glue.Config{Batch: 10},
+			glue.Pipeline{Name: "p", Publisher: &pub},
+			glue.Pipeline{Name: "next", Shadow: true, Publisher: &next})
+		ids := names(200)
+		e.put(ids...)
+		synctest.Wait()
+		equal(t, "published before the shadow's first message", pub.IDs(), ids)
+		time.Sleep(time.Minute)
+		if n := len(next.IDs()); n < 10 || n == 200 {
+			t.Errorf("the shadow published %d, want a batch or two of 10", n)
+		}
+		if _, err := e.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAHiccupOfOnePublisherStallsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub, file gluetest.Publisher
+		var full atomic.Bool
+		full.Store(true)
+		file.Outcome = func(context.Context, *glue.Message) error {
+			if full.Load() {
+				return errors.New("no space left on device")
+			}
+			return nil
+		}
+		e := start(t, glue.Config{}, glue.Pipeline{Name: "p", Publisher: &pub}, glue.Pipeline{Name: "file", Publisher: &file})
+		e.put(names(5000)...)
+		time.Sleep(2 * time.Second)
+		full.Store(false)
+		time.Sleep(time.Minute)
+		state, err := e.end()
+		if err != nil {
+			t.Error(err)
+		}
+		if sums := e.ledger.Sums().Feeds[0]; sums.Finished != 5000 || sums.Cancelled+sums.Stalled > 0 || len(pub.IDs()) != 5000 {
+			t.Errorf("%+v, published %d, queued %d", sums, len(pub.IDs()), len(state.Queued))
+		}
+	})
+}
+
+func TestStopInAnOutageThatEndsKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub gluetest.Publisher
+		var e *engine
+		pub.Outcome = func(context.Context, *glue.Message) error {
+			if e.stopped.Load() {
+				return nil // it is back just now
+			}
+			return glue.ErrUnavailable
+		}
+		e = start(t, glue.Config{Batch: 10, InFlight: 50}, glue.Pipeline{Name: "p", Publisher: &pub})
+		ids := names(100)
+		e.put(ids...)
+		time.Sleep(time.Minute)
+		e.stopped.Store(true)
+		state, err := e.end()
+		if err != nil {
+			t.Error(err)
+		}
+		equal(t, "published and then queued", append(pub.IDs(), state.Queued...), ids)
+	})
+}
+
 func TestTheStoreGoesAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pub gluetest.Publisher
@@ -401,7 +480,7 @@ func TestAStoreThatStaysAwayIsReported(t *testing.T) {
 	})
 }
 
-func TestTooManyRetriesAreCancelledAtOnce(t *testing.T) {
+func TestTooManyRetriesSlowTheLineDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pub gluetest.Publisher
 		pub.Outcome = func(_ context.Context, m *glue.Message) error {
@@ -410,11 +489,14 @@ func TestTooManyRetriesAreCancelledAtOnce(t *testing.T) {
 			}
 			return nil
 		}
-		e := start(t, glue.Config{Batch: 10, InFlight: 40, RetryBudget: time.Hour}, glue.Pipeline{Name: "p", Publisher: &pub})
+		e := start(t, glue.Config{Batch: 10, InFlight: 40}, glue.Pipeline{Name: "p", Publisher: &pub})
 		e.put(names(100)...)
 		e.put("good")
 		time.Sleep(time.Minute)
 		equal(t, "published past 100 that fail", pub.IDs(), []string{"good"})
+		if stalled := e.ledger.Sums().Feeds[0].Stalled; stalled > 0 {
+			t.Errorf("%d jobs used up their attempts in a minute", stalled)
+		}
 		if _, err := e.end(); err != nil {
 			t.Error(err)
 		}
@@ -426,7 +508,11 @@ func TestNewRefuses(t *testing.T) {
 	p := glue.Pipeline{Name: "p", Feed: "f", Publisher: new(gluetest.Publisher)}
 	shadow := p
 	shadow.Shadow = true
+	other := p
+	other.Feed = "g"
 	for want, c := range map[string]glue.Config{
+		"pipeline p has no feed g":   {Feeds: []glue.Feed{f}, Pipelines: []glue.Pipeline{other}},
+		"feed f is given twice":      {Feeds: []glue.Feed{f, f}, Pipelines: []glue.Pipeline{p}},
 		"two pipelines are called p": {Feeds: []glue.Feed{f}, Pipelines: []glue.Pipeline{p, p}},
 		"feed f has no pipeline that is not a shadow: its jobs would be finished by nobody": {Feeds: []glue.Feed{f}, Pipelines: []glue.Pipeline{shadow}},
 		"jobs in flight (100) must be at least 4 batches of 50":                             {Batch: 50, InFlight: 100},

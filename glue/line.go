@@ -19,10 +19,13 @@ type line struct {
 	ledger      *Ledger
 	log         zerolog.Logger
 
+	shadows map[*Pipeline]*semaphore.Weighted // one batch of each shadow pipeline at a time
+	gaveUp  bool                              // publish was told to stop while it held a batch
+
 	attempts  int
 	budget    time.Duration       // for retries in process
 	retryRoom *semaphore.Weighted // for jobs that wait for a retry
-	retrying  sync.WaitGroup
+	beside    sync.WaitGroup      // what runs beside the line: retries and shadows
 }
 
 // run works until stop is done and all claimed jobs are settled. What is not published when
@@ -58,13 +61,21 @@ func (l *line) run(stop, abort context.Context) error {
 			l.later(stop, abort, failed)
 		}
 	}
-	l.retrying.Wait()
+	l.beside.Wait()
 	return l.nozzle.flush(abort)
 }
 
 // publish publishes b. When there is nobody to take its messages it holds them, and with them
 // all that comes after, so that an outage costs neither order nor attempts.
 func (l *line) publish(stop, abort context.Context, b *batch) {
+	for _, shadow := range b.takeShadows() {
+		l.publishShadow(abort, &shadow)
+	}
+	if l.gaveUp {
+		// What was held goes back to the feed; what comes after it must not overtake it.
+		b.giveUp()
+		return
+	}
 	b.publish(abort, l.ledger)
 	if !b.isUnavailable() {
 		return
@@ -72,6 +83,7 @@ func (l *line) publish(stop, abort context.Context, b *batch) {
 	l.log.Error().Err(b.reason()).Msg("nobody takes messages; the feed waits")
 	for pause := newPause(); b.isUnavailable(); {
 		if !sleep(stop, pause.NextBackOff()) {
+			l.gaveUp = true
 			return
 		}
 		b.publish(abort, l.ledger)
@@ -79,15 +91,35 @@ func (l *line) publish(stop, abort context.Context, b *batch) {
 	l.log.Info().Msg("messages are taken again")
 }
 
+// publishShadow publishes a shadow pipeline's messages beside the line, once. When its last
+// batch is not done yet, this one is left out: a shadow holds up nothing.
+func (l *line) publishShadow(abort context.Context, r *run) {
+	busy := l.shadows[r.pipeline]
+	if !busy.TryAcquire(1) {
+		r.bookReturned(l.ledger)
+		return
+	}
+	l.beside.Go(func() {
+		defer busy.Release(1)
+		r.publish(abort, l.ledger)
+		r.bookReturned(l.ledger)
+	})
+}
+
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.
 func (l *line) settle(abort context.Context, b *batch) *batch {
 	failed := b.split()
+	l.settleAll(abort, b)
+	return failed
+}
+
+// settleAll settles all jobs of b; those that failed for now are given back.
+func (l *line) settleAll(abort context.Context, b *batch) {
 	settlements := make([]Settlement, len(b.jobs))
 	for i := range b.jobs {
 		settlements[i] = l.settlement(b, i)
 	}
 	l.nozzle.settle(abort, b, settlements)
-	return failed
 }
 
 // settlement returns the verdict on job i of b. One that failed for now is cancelled, or stalled
@@ -109,21 +141,18 @@ func (l *line) settlement(b *batch, i int) Settlement {
 	return s
 }
 
-// later retries the failed jobs beside the line, which goes on. When the daemon stops they go
-// back untried; when too many wait already they are cancelled at once.
+// later retries the failed jobs beside the line, which goes on. When too many wait already the
+// line waits too. When the daemon stops they go back untried.
 func (l *line) later(stop, abort context.Context, failed *batch) {
 	jobs := int64(len(failed.jobs))
-	switch {
-	case stop.Err() != nil:
+	if stop.Err() != nil || l.retryRoom.Acquire(stop, jobs) != nil {
 		l.nozzle.release(failed)
-	case !l.retryRoom.TryAcquire(jobs):
-		l.giveBack(abort, failed)
-	default:
-		l.retrying.Go(func() {
-			defer l.retryRoom.Release(jobs)
-			l.retry(stop, abort, failed)
-		})
+		return
 	}
+	l.beside.Go(func() {
+		defer l.retryRoom.Release(jobs)
+		l.retry(stop, abort, failed)
+	})
 }
 
 func (l *line) retry(stop, abort context.Context, b *batch) {
@@ -138,19 +167,10 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 		b.publish(abort, l.ledger)
 		b = l.settle(abort, b)
 		if b != nil && stop.Err() == nil && time.Now().After(deadline) && !b.isUnavailable() {
-			l.giveBack(abort, b)
+			l.settleAll(abort, b)
 			return
 		}
 	}
-}
-
-// giveBack settles jobs that failed for now.
-func (l *line) giveBack(abort context.Context, b *batch) {
-	settlements := make([]Settlement, len(b.jobs))
-	for i := range b.jobs {
-		settlements[i] = l.settlement(b, i)
-	}
-	l.nozzle.settle(abort, b, settlements)
 }
 
 // reason returns the outcome of the first open message of b.

@@ -143,10 +143,13 @@ func (n *nozzle) book(b *batch, settlements []Settlement) {
 // bookReturned enters the messages of b that are still open as returned: their jobs are settled.
 func (b *batch) bookReturned(ledger *Ledger) {
 	for r := range b.runs {
-		run := &b.runs[r]
-		if open := int64(len(run.open)); open > 0 {
-			ledger.AddPipeline(PipelineSums{Name: run.pipeline.Name, Publish: PublishSums{Returned: open, InFlight: -open}})
-		}
+		b.runs[r].bookReturned(ledger)
+	}
+}
+
+func (r *run) bookReturned(ledger *Ledger) {
+	if open := int64(len(r.open)); open > 0 {
+		ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: PublishSums{Returned: open, InFlight: -open}})
 	}
 }
 

@@ -19,7 +19,7 @@ type Publisher interface {
 }
 
 // publish hands b's open messages to the publishers, all pipelines at once, and stays until
-// each has its outcome. What failed for now is still open afterwards, but for shadow pipelines.
+// each has its outcome. What failed for now is still open afterwards.
 func (b *batch) publish(ctx context.Context, ledger *Ledger) {
 	var wg sync.WaitGroup
 	for r := range b.runs[1:] {
@@ -47,18 +47,18 @@ func (r *run) publish(ctx context.Context, ledger *Ledger) {
 	still := r.open[:0]
 	for n, i := range r.open {
 		r.outcomes[i] = outcomes[n]
-		if isTemporary(outcomes[n]) && !r.pipeline.Shadow {
+		if isTemporary(outcomes[n]) {
 			still = append(still, i)
 		}
 	}
 	r.open = still
-	sums := publishSums(outcomes, r.pipeline.Shadow)
+	sums := publishSums(outcomes)
 	sums.Retries = retries
 	ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: sums})
 }
 
-// publishSums books outcomes: what failed for now stays in flight, unless it was its only attempt.
-func publishSums(outcomes []error, last bool) PublishSums {
+// publishSums books outcomes: what failed for now stays in flight.
+func publishSums(outcomes []error) PublishSums {
 	var sums PublishSums
 	for _, err := range outcomes {
 		switch {
@@ -66,12 +66,20 @@ func publishSums(outcomes []error, last bool) PublishSums {
 			sums.Published++
 		case !isTemporary(err):
 			sums.Failed++
-		case last:
-			sums.Returned++
 		}
 	}
-	sums.InFlight = -sums.Published - sums.Failed - sums.Returned
+	sums.InFlight = -sums.Published - sums.Failed
 	return sums
+}
+
+// giveUp makes ErrUnavailable the outcome of all open messages of b, which nobody tries.
+func (b *batch) giveUp() {
+	for r := range b.runs {
+		run := &b.runs[r]
+		for _, i := range run.open {
+			run.outcomes[i] = ErrUnavailable
+		}
+	}
 }
 
 // isUnavailable reports whether messages of b wait because a publisher has nobody to take them.

@@ -43,7 +43,7 @@ func (r *run) untransformed() []int {
 	var todo []int
 	for i, m := range r.messages {
 		first := r.outcomes[i] == nil
-		if m == nil && (first || isTemporary(r.outcomes[i]) && !r.pipeline.Shadow) {
+		if m == nil && (first || isTemporary(r.outcomes[i])) {
 			todo = append(todo, i)
 		}
 	}

@@ -14,19 +14,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-	"github.com/sony/gobreaker/v2"
-
 	"pushglue/glue"
 )
 
 // A host is down when it cannot be reached connectAttempts times in a row, or answers
-// maxRefusals messages in a row with something that may pass. It is tried again after downTime.
+// maxRefusals messages in a row with something that may pass.
 const (
 	connectAttempts = 3
 	connectPause    = 50 * time.Millisecond // doubles with each attempt
-	maxRefusals     = 10
-	downTime        = time.Second
+	maxRefusals     = int64(10)
 )
 
 // host is one push host.
@@ -36,40 +32,20 @@ type host struct {
 	timeout   time.Duration
 	transport http.RoundTripper
 	ledger    *glue.Ledger
-	log       zerolog.Logger
 
 	// one is held for a request and its answer. It keeps other batches off a connection on
 	// which an answer may be followed by another one; see post.
 	one sync.Mutex
 
-	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
+	health   health
 	refusals atomic.Int64 // answers in a row that may pass
-	lastErr  atomic.Value // error as text: why it was last taken out
 }
 
-func newHost(base *url.URL, c Config) *host {
-	h := &host{
-		name: base.Host + base.Path, base: base, timeout: c.Timeout, transport: c.Transport, ledger: c.Ledger,
-		log: c.Log.With().Str("host", base.Host+base.Path).Logger(),
-	}
-	h.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:          h.name,
-		MaxRequests:   1,
-		Timeout:       downTime,
-		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures > 0 },
-		OnStateChange: h.report,
-	})
+// newHost returns a host that is up. stop ends what it does beside messages.
+func newHost(stop context.Context, base *url.URL, c Config) *host {
+	h := &host{name: base.Host + base.Path, base: base, timeout: c.Timeout, transport: c.Transport, ledger: c.Ledger}
+	h.health = health{log: c.Log.With().Str("host", h.name).Logger(), ping: h.ping, stop: stop}
 	return h
-}
-
-func (h *host) report(_ string, from, to gobreaker.State) {
-	switch {
-	case to == gobreaker.StateClosed:
-		h.log.Info().Msg("push host is up again")
-	case from == gobreaker.StateClosed:
-		reason, _ := h.lastErr.Load().(string)
-		h.log.Error().Str("reason", reason).Msg("push host is down; messages go to the others")
-	}
 }
 
 // errDown is the answer of a host that is down.
@@ -78,34 +54,30 @@ var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 // publish sends the requests one after the other and writes an answer for each: nil for
 // accepted, errDown, a permanent error, or an error that may pass. n is the host's number.
 func (h *host) publish(ctx context.Context, requests []request, n int, answers []error) {
-	done, err := h.breaker.Allow()
-	if err != nil {
+	ok, trial := h.health.allow()
+	if !ok {
 		fill(answers, errDown)
 		return
 	}
-	attempts := connectAttempts
-	if h.breaker.State() == gobreaker.StateHalfOpen {
-		attempts = 1 // the host was down: this is a probe
+	refusals := maxRefusals
+	if trial {
+		refusals = 1
 	}
 	sums := glue.HostSums{Name: h.name}
-	err = nil
+	defer func() { h.ledger.AddHost(sums) }()
 	for i := range requests {
 		r := &requests[i]
-		if r.err != nil || len(r.has) > n && r.has[n] {
+		if r.err != nil || r.has[n] {
 			continue
 		}
-		if answers[i], err = h.send(ctx, r, attempts, &sums); err != nil {
+		var err error
+		if answers[i], err = h.send(ctx, r, refusals, &sums); err != nil {
 			fill(answers[i:], err)
-			break
+			return
 		}
-		attempts = connectAttempts
+		refusals = maxRefusals
+		h.health.up()
 	}
-	h.ledger.AddHost(sums)
-	if errors.Is(err, errDown) {
-		done(err)
-		return
-	}
-	done(nil)
 }
 
 func fill(answers []error, err error) {
@@ -114,8 +86,9 @@ func fill(answers []error, err error) {
 	}
 }
 
-// send sends one request until it is answered. err tells why nothing more can be sent now.
-func (h *host) send(ctx context.Context, r *request, attempts int, sums *glue.HostSums) (answer, err error) {
+// send sends one request until it is answered. err tells why nothing more can be sent now. The
+// host is down after so many refusals in a row.
+func (h *host) send(ctx context.Context, r *request, refusals int64, sums *glue.HostSums) (answer, err error) {
 	for attempt := 1; ; attempt++ {
 		sums.Sent++
 		answer, err = h.post(ctx, r)
@@ -126,9 +99,8 @@ func (h *host) send(ctx context.Context, r *request, attempts int, sums *glue.Ho
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		h.lastErr.Store(err.Error())
-		if attempt >= attempts || isTimeout(err) {
-			return nil, errDown
+		if attempt == connectAttempts || isTimeout(err) {
+			return h.blame(ctx, err)
 		}
 		if !sleep(ctx, connectPause<<(attempt-1)) {
 			return nil, ctx.Err()
@@ -141,12 +113,22 @@ func (h *host) send(ctx context.Context, r *request, attempts int, sums *glue.Ho
 	}
 	if answer == nil || glue.IsPermanent(answer) {
 		h.refusals.Store(0)
-	} else if h.refusals.Add(1) >= maxRefusals {
+	} else if h.refusals.Add(1) >= refusals {
 		h.refusals.Store(0)
-		h.lastErr.Store(answer.Error())
-		return answer, errDown
+		h.health.down(refusing, answer)
+		return nil, errDown
 	}
 	return answer, nil
+}
+
+// blame finds out who is at fault when a request gets no answer: the message, if the host is
+// well otherwise, which then fails for now; else the host.
+func (h *host) blame(ctx context.Context, cause error) (answer, err error) {
+	if !isTimeout(cause) && h.ping(ctx) == nil {
+		return fmt.Errorf("gives no answer to this message: %w", cause), nil
+	}
+	h.health.down(silent, cause)
+	return nil, errDown
 }
 
 func isTimeout(err error) bool {

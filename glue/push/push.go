@@ -1,15 +1,16 @@
 // Package push publishes messages to push hosts: nginx with push-stream or Nchan.
 //
 // A message goes to every push host that is up, in one POST for all its channels, in order. A
-// host that cannot be reached, or fails again and again, is down: messages do not wait for it,
-// and it is tried again once a second. When all hosts are down nothing is published and
-// messages wait in order.
+// host that cannot be reached, or fails again and again, is down: from then on messages do not
+// wait for it, and it is asked once a second whether it is back. When all hosts are down nothing
+// is published and messages wait in order.
 package push
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,11 +37,12 @@ type Publisher struct {
 	hosts     []*host
 	module    Module
 	transport http.RoundTripper
+	stop      context.CancelFunc // ends what hosts do beside messages
 }
 
 var _ glue.Publisher = (*Publisher)(nil)
 
-// New returns a Publisher, and connects to nothing.
+// New returns a Publisher, and connects to nothing. The caller closes it.
 func New(c Config) (*Publisher, error) {
 	if len(c.Hosts) == 0 {
 		return nil, errors.New("no push hosts; name the base URL of at least one, such as http://127.0.0.1:9080")
@@ -49,19 +51,20 @@ func New(c Config) (*Publisher, error) {
 		c.Timeout = 5 * time.Second
 	}
 	if c.Transport == nil {
-		c.Transport = newTransport(c.Timeout)
+		c.Transport = NewTransport(c.Timeout)
 	}
 	if c.Ledger == nil {
 		c.Ledger = new(glue.Ledger)
 	}
-	p := &Publisher{module: c.Module, transport: c.Transport}
+	stopping, stop := context.WithCancel(context.Background())
+	p := &Publisher{module: c.Module, transport: c.Transport, stop: stop}
 	seen := map[string]bool{}
 	for _, base := range c.Hosts {
 		u, err := parseBase(base)
 		if err != nil {
 			return nil, err
 		}
-		h := newHost(u, c)
+		h := newHost(stopping, u, c)
 		if seen[h.name] {
 			return nil, fmt.Errorf("push host %s is named twice", h.name)
 		}
@@ -72,15 +75,14 @@ func New(c Config) (*Publisher, error) {
 	return p, nil
 }
 
-// newTransport returns a transport with long-lived connections and no proxy: push hosts are near.
-func newTransport(timeout time.Duration) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy = nil
-	t.ForceAttemptHTTP2 = false
-	t.DisableCompression = true
-	t.MaxIdleConnsPerHost = 16
-	t.TLSHandshakeTimeout = timeout
-	return t
+// NewTransport returns a transport of HTTP/1.1 with long-lived connections and no proxy: push
+// hosts are near.
+func NewTransport(timeout time.Duration) *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: timeout,
+		DisableCompression:  true,
+	}
 }
 
 func parseBase(base string) (*url.URL, error) {
@@ -125,7 +127,7 @@ type request struct {
 	query  string
 	header http.Header
 	body   []byte
-	has    []bool // by host: it has the message from an earlier attempt; nil for none
+	has    []bool // by host: it has the message
 	err    error  // why nothing can be sent
 }
 
@@ -133,10 +135,10 @@ func (p *Publisher) request(m *glue.Message, earlier error) request {
 	if len(m.Channels) == 0 {
 		return request{err: glue.Permanentf("message has no channel")}
 	}
-	r := request{query: query(m.Channels), header: p.module.header(m), body: m.Body()}
+	r := request{query: query(m.Channels), header: p.module.header(m), body: m.Body(), has: make([]bool, len(p.hosts))}
 	var partial *partialError
 	if errors.As(earlier, &partial) {
-		r.has = partial.has
+		copy(r.has, partial.has)
 	}
 	return r
 }
@@ -148,13 +150,12 @@ func (p *Publisher) outcome(r *request, answers [][]error, i int) error {
 		return r.err
 	}
 	var permanent, temporary, down error
-	has := make([]bool, len(p.hosts))
 	accepted := false
 	for n, h := range p.hosts {
 		err := answers[n][i]
 		switch {
-		case err == nil:
-			has[n], accepted = true, true
+		case r.has[n] || err == nil:
+			r.has[n], accepted = true, true
 		case errors.Is(err, glue.ErrUnavailable):
 			down = fmt.Errorf("host %s: %w", h.name, err)
 		case glue.IsPermanent(err):
@@ -167,7 +168,7 @@ func (p *Publisher) outcome(r *request, answers [][]error, i int) error {
 	case permanent != nil:
 		return permanent
 	case temporary != nil:
-		return &partialError{has: has, err: temporary}
+		return &partialError{has: r.has, err: temporary}
 	case accepted:
 		return nil
 	}
@@ -193,8 +194,12 @@ func (p *Publisher) Ping(ctx context.Context) map[string]error {
 	return health
 }
 
-// Close closes the connections that nothing is sent on.
+// Close ends what p does beside Publish, and closes its connections.
 func (p *Publisher) Close() {
+	p.stop()
+	for _, h := range p.hosts {
+		h.health.asking.Wait()
+	}
 	if t, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}

@@ -3,10 +3,12 @@ package push_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -52,10 +54,20 @@ func start(t *testing.T, names ...string) *hosts {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(h.push.Close)
 	return h
 }
 
 func (h *hosts) answer(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/healthz" {
+		h.mu.Lock()
+		on := h.on[r.Host+" health"]
+		h.mu.Unlock()
+		if on == nil {
+			on = status(200)
+		}
+		return on(r, "")
+	}
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -74,6 +86,12 @@ func (h *hosts) set(host string, on func(r *http.Request, body string) (*http.Re
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.on[host] = on
+}
+
+// setSilent makes a host answer nothing, not even about its health.
+func (h *hosts) setSilent(host string, on func(r *http.Request, body string) (*http.Response, error)) {
+	h.set(host, on)
+	h.set(host+" health", on)
 }
 
 func status(code int) func(*http.Request, string) (*http.Response, error) {
@@ -221,7 +239,7 @@ func TestOneMessageRefusedForNow(t *testing.T) {
 func TestAHostThatIsDownHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, "one", "two")
-		h.set("two", refuse)
+		h.setSilent("two", refuse)
 		for _, err := range append(h.publish(messages("1", "2"), nil), h.publish(messages("3"), nil)...) {
 			if err != nil {
 				t.Error(err)
@@ -229,7 +247,7 @@ func TestAHostThatIsDownHoldsUpNothing(t *testing.T) {
 		}
 		h.want("one", "1", "2", "3")
 		h.want("two", "1", "1", "1") // three attempts, and then none while it is down
-		h.set("two", nil)
+		h.setSilent("two", nil)
 		time.Sleep(time.Minute)
 		h.publish(messages("4", "5"), nil)
 		h.want("two", "1", "1", "1", "4", "5")
@@ -244,8 +262,8 @@ func TestAHostThatIsDownHoldsUpNothing(t *testing.T) {
 func TestWhenAllAreDownMessagesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, "one", "two")
-		h.set("one", refuse)
-		h.set("two", refuse)
+		h.setSilent("one", refuse)
+		h.setSilent("two", refuse)
 		batch := messages("1", "2")
 		for range 3 {
 			for _, err := range h.publish(batch, nil) {
@@ -254,7 +272,7 @@ func TestWhenAllAreDownMessagesWait(t *testing.T) {
 				}
 			}
 		}
-		h.set("two", nil)
+		h.setSilent("two", nil)
 		time.Sleep(time.Minute)
 		if got := h.publish(batch, nil); got[0] != nil || got[1] != nil {
 			t.Errorf("got %v", got)
@@ -309,22 +327,106 @@ func TestAHostThatRefusesEverythingIsDown(t *testing.T) {
 func TestAHostThatDoesNotAnswerCostsOneTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, "one", "two")
-		h.set("two", func(r *http.Request, _ string) (*http.Response, error) {
+		h.setSilent("two", func(r *http.Request, _ string) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
 		begin := time.Now()
-		for range 5 {
+		for range 100 {
 			for _, err := range h.publish(messages("1", "2"), nil) {
 				if err != nil {
 					t.Error(err)
 				}
 			}
+			time.Sleep(time.Second)
 		}
-		if took := time.Since(begin); took != 5*time.Second {
-			t.Errorf("took %s, want one timeout of 5s", took)
+		if took := time.Since(begin) - 100*time.Second; took != 5*time.Second {
+			t.Errorf("messages waited for %s, want one timeout of 5s", took)
 		}
 	})
+}
+
+func TestAMessageThatBreaksTheConnectionIsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one")
+		h.set("one", func(_ *http.Request, body string) (*http.Response, error) {
+			if body == "2" {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return httpmock.NewStringResponse(200, ""), nil
+		})
+		outcomes := h.publish(messages("1", "2", "3"), nil)
+		if outcomes[0] != nil || outcomes[1] == nil || errors.Is(outcomes[1], glue.ErrUnavailable) || outcomes[2] != nil {
+			t.Errorf("got %v", outcomes)
+		}
+	})
+}
+
+func TestARefusingHostGetsATrialMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one")
+		h.set("one", status(500))
+		bodies := make([]string, 10)
+		for i := range bodies {
+			bodies[i] = fmt.Sprint(i)
+		}
+		h.publish(messages(bodies...), nil)
+		for range 3 {
+			time.Sleep(2 * time.Second)
+			for _, err := range h.publish(messages("a", "b"), nil) {
+				if !errors.Is(err, glue.ErrUnavailable) {
+					t.Errorf("got %v", err)
+				}
+			}
+		}
+		h.set("one", nil)
+		time.Sleep(2 * time.Second)
+		for _, err := range h.publish(messages("c", "d"), nil) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		h.want("one", append(bodies, "a", "a", "a", "c", "d")...)
+	})
+}
+
+func TestWhatAHostHasIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one", "two")
+		h.set("two", status(500))
+		batch := messages("1")
+		outcomes := h.publish(batch, nil)
+		h.setSilent("one", refuse)
+		outcomes = h.publish(batch, outcomes)
+		h.publish(messages("2"), nil)
+		h.setSilent("one", nil)
+		time.Sleep(time.Minute)
+		h.set("two", nil)
+		if got := h.publish(batch, outcomes); got[0] != nil {
+			t.Error(got[0])
+		}
+		h.want("one", "1", "2", "2", "2")
+	})
+}
+
+func TestHTTPS(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Proto)
+	}))
+	server.EnableHTTP2 = true // offered, as nginx may; not taken
+	server.StartTLS()
+	defer server.Close()
+	transport := push.NewTransport(time.Second)
+	transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	p, err := push.New(push.Config{Hosts: []string{server.URL}, Module: push.Nchan, Transport: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	outcomes := make([]error, 1)
+	if p.Publish(t.Context(), messages("x"), outcomes); outcomes[0] != nil {
+		t.Error(outcomes[0])
+	}
 }
 
 func TestStopEndsPublishing(t *testing.T) {
