@@ -58,6 +58,11 @@ func newAnonymize(options Options) (glue.Stage, error) {
 	if err := errors.Join(refuseID("drop", a.drop), refuseID("hash", a.hash)); err != nil {
 		return nil, err
 	}
+	for _, p := range a.hash {
+		if len(p) == 1 && p[0] == "event" {
+			return nil, errors.New("hash: the event is the message's type too, which would stay as it is")
+		}
+	}
 	if len(a.hash) == 0 {
 		return &a, nil
 	}
@@ -79,15 +84,22 @@ func newAnonymize(options Options) (glue.Stage, error) {
 // NeedsObject implements ObjectUser.
 func (a *Anonymize) NeedsObject() bool { return true }
 
-// Process implements glue.Stage. An object under a path to hash is a permanent error: it would
-// stay readable.
+// Process implements glue.Stage. Data of another form than the paths expect is a permanent
+// error, because what should go would stay readable: an object under a path to hash, or text
+// where a path leads further.
 func (a *Anonymize) Process(_ context.Context, m *glue.Message) error {
 	object := m.Edit()
 	for _, p := range a.drop {
+		if object.Obstructs(p) {
+			return glue.Permanentf("drop: what should hold %s is no object", p)
+		}
 		object.Delete(p)
 	}
 	var err error
 	for _, p := range a.hash {
+		if object.Obstructs(p) {
+			return glue.Permanentf("hash: what should hold %s is no object", p)
+		}
 		object.Each(p, func(value *tree.Node) {
 			text, ok := value.Text()
 			switch {

@@ -49,6 +49,9 @@ func newFormat(options Options) (glue.Stage, error) {
 	if err := options(&o); err != nil {
 		return nil, err
 	}
+	if o.Keep != nil && len(o.Keep) == 0 {
+		return nil, errors.New("keep: name at least one path, or leave it out to keep everything")
+	}
 	if o.JQ != "" && len(o.Keep)+len(o.Drop)+len(o.Rename) > 0 {
 		return nil, errors.New("jq stands alone: the expression can keep, drop and rename itself")
 	}
@@ -76,6 +79,9 @@ func newFormat(options Options) (glue.Stage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("type: %w", err)
 		}
+		if err := glue.CheckToken(t.sample()); err != nil {
+			return nil, fmt.Errorf("type: %q %w", o.Type, err)
+		}
 		f.eventType = &t
 	}
 	return &f, nil
@@ -84,13 +90,14 @@ func newFormat(options Options) (glue.Stage, error) {
 func parseRenames(items yaml.MapSlice) ([]renaming, error) {
 	var renames []renaming
 	for _, item := range items {
-		from, name := fmt.Sprint(item.Key), fmt.Sprint(item.Value)
+		from := fmt.Sprint(item.Key)
+		name, isText := item.Value.(string)
 		p, err := tree.ParsePath(from)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("rename: %q: %w", from, err)
-		case name == "" || item.Value == nil:
-			return nil, fmt.Errorf("rename: %q has no new name", from)
+		case !isText || name == "":
+			return nil, fmt.Errorf("rename: %q has no text as its new name", from)
 		case isID(p) || len(p) == 1 && name == "id":
 			return nil, fmt.Errorf("rename: %q to %q would change the message's id", from, name)
 		}

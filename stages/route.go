@@ -50,10 +50,8 @@ func newRoute(options Options) (glue.Stage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("channels: %w", err)
 		}
-		if t.isConstant() {
-			if err := glue.CheckChannel(source); err != nil {
-				return nil, fmt.Errorf("channels: %q: %w", source, err)
-			}
+		if err := glue.CheckChannel(t.sample()); err != nil {
+			return nil, fmt.Errorf("channels: %q: %w", source, err)
 		}
 		r.dynamic = r.dynamic || !t.isConstant()
 		r.channels = append(r.channels, t)

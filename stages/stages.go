@@ -112,6 +112,19 @@ func (t *template) isConstant() bool {
 	return true
 }
 
+// sample returns the template with x for every value, to check what is around them.
+func (t *template) sample() string {
+	var text strings.Builder
+	for _, p := range t.parts {
+		if p.path == nil {
+			text.WriteString(p.text)
+		} else {
+			text.WriteByte('x')
+		}
+	}
+	return text.String()
+}
+
 // render fills in the values of object. It reports false when one is missing, null or empty,
 // and a permanent error when one is an object or an array.
 func (t *template) render(object *tree.Node) (string, bool, error) {

@@ -91,7 +91,10 @@ func TestStages(t *testing.T) {
 			message{ID: "1", Body: `{"id":"1","a":"k2-` + pseudonymOf7 + `"}`},
 			"",
 		},
-		"anonymize: object": {"anonymize", `hash: [a]`, `{"a":{"b":"secret"}}`, message{}, "hash: a is an object"},
+		"anonymize: text for an object to hash": {"anonymize", `hash: [a.b]`, `{"a":"secret"}`, message{}, "hash: what should hold a.b is no object"},
+		"anonymize: text for an object to drop": {"anonymize", `drop: [a.b]`, `{"a":["secret"]}`, message{}, "drop: what should hold a.b is no object"},
+		"anonymize: null for an object":         {"anonymize", `drop: [a.b]`, `{"id":"1","a":null}`, message{ID: "1", Body: `{"id":"1","a":null}`}, ""},
+		"anonymize: object":                     {"anonymize", `hash: [a]`, `{"a":{"b":"secret"}}`, message{}, "hash: a is an object"},
 
 		"route": {
 			"route", `channels: [all, "forum:{forum}", "thread:{t.id}", "thread:{t.id}", "x:{gone}", "x:{none}", "x:{empty}"]`,
@@ -196,7 +199,13 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"format", `drop: [id]`, `drop: "id" is the message's id, which readers need as it is`},
 		{"format", `rename: {post: id}`, `rename: "post" to "id" would change the message's id`},
 		{"format", `rename: {id: post}`, `rename: "id" to "post" would change the message's id`},
-		{"format", `rename: {a: }`, `rename: "a" has no new name`},
+		{"format", `rename: {a: }`, `rename: "a" has no text as its new name`},
+		{"format", `rename: {a: [1, 2]}`, `rename: "a" has no text as its new name`},
+		{"format", `type: "post save"`, `type: "post save" contains something other than visible ASCII`},
+		{"format", `keep: []`, "keep: name at least one path, or leave it out to keep everything"},
+		{"route", `channels: ["forum/{x}"]`, `channels: "forum/{x}": channel name contains '/'`},
+		{"route", `channels: ["a*{x}"]`, `channels: "a*{x}": channel name contains '*'`},
+		{"anonymize", `hash: [event]`, "hash: the event is the message's type too, which would stay as it is"},
 		{"format", `type: "{"`, `type: "{": braces do not pair`},
 	} {
 		if _, err := build(test.stage, test.options); err == nil || err.Error() != test.want {

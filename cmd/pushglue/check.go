@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pushglue/glue"
+	"pushglue/glue/thoonk"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -33,7 +34,8 @@ func check(cmd *cobra.Command, connects bool) error {
 	out := cmd.OutOrStdout()
 	c, err := readConfig()
 	w, wiringErr := newWiring(c, new(glue.Ledger), zerolog.Nop())
-	if err := errors.Join(err, wiringErr); err != nil {
+	defer w.close()
+	if err := errors.Join(err, checkNames(c, w), wiringErr); err != nil {
 		return err
 	}
 	for _, name := range unknownVariables() {
@@ -47,6 +49,20 @@ func check(cmd *cobra.Command, connects bool) error {
 		return nil
 	}
 	return errors.Join(checkRedis(cmd.Context(), c, out), checkHosts(cmd.Context(), w, out))
+}
+
+// checkNames checks the Redis URL, and that the feeds can be there. It connects to nothing.
+func checkNames(c config, w *wiring) error {
+	rdb, err := openRedis(c)
+	if err != nil {
+		return err
+	}
+	defer rdb.Close()
+	if _, err := thoonk.ParseDialect(c.Dialect); err != nil {
+		return nil // readConfig says so
+	}
+	_, err = openFeeds(rdb, c, w.feeds())
+	return err
 }
 
 // picture draws a pipeline as one line.

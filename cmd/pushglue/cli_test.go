@@ -48,16 +48,20 @@ func TestErrors(t *testing.T) {
 			"check", nil, strings.Replace(goodPipelines, "route:", "anonymize: {hash: [a]}, route:", 1), 1,
 			"pushglue: pipelines.yml:4:20: stage anonymize: key: environment variable PUSHGLUE_ANONYMIZE_KEY is not set; make a key with `openssl rand -hex 32`\n",
 		},
-		"no Redis":       {"run", []string{"REDIS_URL=redis://:secret@" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
-		"wrong Redis":    {"run", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*has the form redis://.*\n`},
-		"wrong host":     {"check", []string{"PUSH_HOSTS=ftp://h"}, "", 1, `pushglue: pipelines.yml:5:14: publisher push: PUSHGLUE_PUSH_HOSTS: push host "ftp://h": want a base URL such as http://10.0.0.1:9080\n`},
-		"wrong module":   {"check", []string{"PUSH_MODULE=apache"}, "", 1, `pushglue: PUSHGLUE_PUSH_MODULE: "apache" is no push module; there are push-stream and nchan\n`},
-		"wrong dialect":  {"check", []string{"DIALECT=ruby"}, "", 1, `pushglue: PUSHGLUE_DIALECT: .*thoonk.py.*thoonk.js.*\n`},
-		"wrong number":   {"check", []string{"BATCH=many"}, "", 1, `pushglue: PUSHGLUE_BATCH: "many" is no int\n`},
-		"wrong duration": {"check", []string{"DRAIN=10"}, "", 1, `pushglue: PUSHGLUE_DRAIN: "10" is no time.Duration\n`},
-		"several":        {"check", []string{"BATCH=0", "LOG_LEVEL=loud", "ATTEMPTS=0"}, "", 1, `pushglue: PUSHGLUE_LOG_LEVEL: "loud" is none of debug, info, warn, error\nPUSHGLUE_BATCH: 0 is not from 1 to 1000\nPUSHGLUE_ATTEMPTS: 0 is less than 1\n`},
-		"no push host":   {"check --connect", []string{"REDIS_URL=redis://" + closed, "PUSH_HOSTS=http://" + closed}, "", 1, `(?s)pushglue: PUSHGLUE_REDIS_URL: .*connection refused\npush host .*connection refused\n`},
-		"put: no file":   {"put f no/such.jsonl", []string{"REDIS_URL=redis://" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
+		"one file twice": {"check", nil, "pipelines:\n  - {name: a, feed: f, publish: {file: {path: x}}}\n  - {name: b, feed: f, publish: {file: {path: ./x}}}\n", 1,
+			`pushglue: pipelines.yml:3:34: publisher file: path: another pipeline writes to ./x already\n`},
+		"wrong Redis, checked": {"check", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*has the form redis://.*\n`},
+		"no hash tag":          {"check", []string{"REDIS_URL=redis://h?cluster=true"}, "", 1, `pushglue: feed "f" on a Redis Cluster needs a hash tag, such as "\{f\}", .*\n`},
+		"no Redis":             {"run", []string{"REDIS_URL=redis://:secret@" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
+		"wrong Redis":          {"run", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*has the form redis://.*\n`},
+		"wrong host":           {"check", []string{"PUSH_HOSTS=ftp://h"}, "", 1, `pushglue: pipelines.yml:5:14: publisher push: PUSHGLUE_PUSH_HOSTS: push host "ftp://h": want a base URL such as http://10.0.0.1:9080\n`},
+		"wrong module":         {"check", []string{"PUSH_MODULE=apache"}, "", 1, `pushglue: PUSHGLUE_PUSH_MODULE: "apache" is no push module; there are push-stream and nchan\n`},
+		"wrong dialect":        {"check", []string{"DIALECT=ruby"}, "", 1, `pushglue: PUSHGLUE_DIALECT: .*thoonk.py.*thoonk.js.*\n`},
+		"wrong number":         {"check", []string{"BATCH=many"}, "", 1, `pushglue: PUSHGLUE_BATCH: "many" is no int\n`},
+		"wrong duration":       {"check", []string{"DRAIN=10"}, "", 1, `pushglue: PUSHGLUE_DRAIN: "10" is no time.Duration\n`},
+		"several":              {"check", []string{"BATCH=0", "LOG_LEVEL=loud", "ATTEMPTS=0"}, "", 1, `pushglue: PUSHGLUE_LOG_LEVEL: "loud" is none of debug, info, warn, error\nPUSHGLUE_BATCH: 0 is not from 1 to 1000\nPUSHGLUE_ATTEMPTS: 0 is less than 1\n`},
+		"no push host":         {"check --connect", []string{"REDIS_URL=redis://" + closed, "PUSH_HOSTS=http://" + closed}, "", 1, `(?s)pushglue: PUSHGLUE_REDIS_URL: .*connection refused\npush host .*connection refused\n`},
+		"put: no file":         {"put f no/such.jsonl", []string{"REDIS_URL=redis://" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.pipelines == "" {
@@ -72,6 +76,15 @@ func TestErrors(t *testing.T) {
 				t.Errorf("the password is shown: %s", stderr)
 			}
 		})
+	}
+}
+
+// TestUnprefixedVariables has what a container's environment has for its application.
+func TestUnprefixedVariables(t *testing.T) {
+	workdir(t, goodPipelines)
+	env := append(environment(), "REDIS_URL=http://x", "BATCH=x", "LOG_LEVEL=x", "PIPELINES=x", "PUSH_HOSTS=x")
+	if code, _, stderr := command(t, "", env, "check"); code != 0 {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
@@ -133,7 +146,8 @@ func TestPutAndJobs(t *testing.T) {
 		{"{\"secret\":\n", nil, 1, "pushglue: standard input:1: JSON ends early, after byte 10; nothing was put from this line on, see --raw for payloads that are no JSON object (0 jobs were put)\n"},
 		{"any text\n", []string{"--raw"}, 0, "put 1 jobs on feed f\n"},
 		{"", nil, 0, "put 0 jobs on feed f\n"},
-		{"{}\n", []string{"--priority"}, 0, "put 1 jobs on feed f\n"},
+		{strings.Repeat("{}\n", 2500), []string{"--priority"}, 0, "put 2500 jobs on feed f\n"},
+		{"", []string{"--priority", "a.jsonl", "a.jsonl"}, 0, "put 6 jobs on feed f\n"},
 		{"", []string{"no/such.jsonl"}, 1, "pushglue: open no/such.jsonl: no such file or directory (0 jobs were put)\n"},
 		{strings.Repeat("{}\n", 2500), nil, 0, "put 2500 jobs on feed f\n"},
 	} {
@@ -146,11 +160,11 @@ func TestPutAndJobs(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatal(err)
 	}
-	if report.Feed != "f" || report.Queued != 2509 || report.Put != 2509 || report.OldestPut == nil || report.OldestClaim != nil {
+	if report.Feed != "f" || report.Queued != 5014 || report.Put != 5014 || report.OldestPut == nil || report.OldestClaim != nil {
 		t.Errorf("got %s", stdout)
 	}
 	_, stdout, _ = command(t, "", env, "jobs", "f")
-	if !regexp.MustCompile(`(?m)^queued +2509$`).MatchString(stdout) || !regexp.MustCompile(`(?m)^oldest claim +-$`).MatchString(stdout) {
+	if !regexp.MustCompile(`(?m)^queued +5014$`).MatchString(stdout) || !regexp.MustCompile(`(?m)^oldest claim +-$`).MatchString(stdout) {
 		t.Errorf("got\n%s", stdout)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,19 +22,19 @@ const envPrefix = "PUSHGLUE"
 
 // config is the deployment's settings, from the environment. docs/configuration.md is made of it.
 type config struct {
-	RedisURL    string        `envconfig:"REDIS_URL" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are; see docs/configuration.md for TLS, Sentinel and Cluster"`
-	Dialect     string        `envconfig:"DIALECT" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
-	Pipelines   string        `envconfig:"PIPELINES" default:"pipelines.yml" desc:"the pipelines file"`
-	PushHosts   []string      `envconfig:"PUSH_HOSTS" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
-	PushModule  string        `envconfig:"PUSH_MODULE" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
-	PushTimeout time.Duration `envconfig:"PUSH_TIMEOUT" default:"5s" desc:"for one request to a push host"`
-	Batch       int           `envconfig:"BATCH" default:"256" desc:"most jobs of one claim, 1 to 1000"`
-	InFlight    int           `envconfig:"IN_FLIGHT" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
-	Attempts    int           `envconfig:"ATTEMPTS" default:"5" desc:"times a job is tried before it is stalled"`
-	RetryBudget time.Duration `envconfig:"RETRY_BUDGET" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
-	Drain       time.Duration `envconfig:"DRAIN" default:"10s" desc:"how long to finish what is claimed when told to stop"`
-	HTTPAddr    string        `envconfig:"HTTP_ADDR" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
-	LogLevel    string        `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
+	RedisURL    string        `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are; see docs/configuration.md for TLS, Sentinel and Cluster"`
+	Dialect     string        `split_words:"true" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
+	Pipelines   string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
+	PushHosts   []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
+	PushModule  string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
+	PushTimeout time.Duration `split_words:"true" default:"5s" desc:"for one request to a push host"`
+	Batch       int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
+	InFlight    int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
+	Attempts    int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
+	RetryBudget time.Duration `split_words:"true" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
+	Drain       time.Duration `split_words:"true" default:"10s" desc:"how long to finish what is claimed when told to stop"`
+	HTTPAddr    string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
+	LogLevel    string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
 
 // readConfig reads the environment and checks each value by itself. It reports all errors.
@@ -72,24 +71,19 @@ func readConfig() (config, error) {
 	return c, errors.Join(errs...)
 }
 
-// otherVariables are the variables of ours that are no settings of config.
-var otherVariables = []string{"PUSHGLUE_ANONYMIZE_KEY"}
-
 // unknownVariables returns the variables that look like settings but are none. They are worth a
 // warning, not an error: a typing error leaves a default that nobody wanted, but Kubernetes
-// sets such variables too, for a service called pushglue.
+// sets such variables too, for a service called pushglue. Pipelines name variables of their own
+// for keys.
 func unknownVariables() []string {
 	known := map[string]bool{}
-	for _, name := range otherVariables {
-		known[name] = true
-	}
 	for _, f := range settings() {
 		known[f.name] = true
 	}
 	var unknown []string
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, envPrefix+"_") && !known[name] {
+		if strings.HasPrefix(name, envPrefix+"_") && !known[name] && !strings.HasSuffix(name, "_KEY") {
 			unknown = append(unknown, name)
 		}
 	}
@@ -97,22 +91,19 @@ func unknownVariables() []string {
 }
 
 // setting is one environment variable.
-type setting struct{ name, typ, value, text string }
+type setting struct{ name, value, text string }
 
-// settings returns the environment variables with their defaults.
+// settings returns the environment variables with their defaults, as envconfig reads them.
 func settings() []setting {
+	const row = "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
+	var b strings.Builder
+	if err := envconfig.Usagef(envPrefix, new(config), &b, row); err != nil {
+		panic(err) // the struct is wrong, not the environment
+	}
 	var list []setting
-	t := reflect.TypeFor[config]()
-	for i := range t.NumField() {
-		f := t.Field(i)
-		typ := f.Type.String()
-		switch f.Type {
-		case reflect.TypeFor[time.Duration]():
-			typ = "duration"
-		case reflect.TypeFor[[]string]():
-			typ = "list"
-		}
-		list = append(list, setting{envPrefix + "_" + f.Tag.Get("envconfig"), typ, f.Tag.Get("default"), f.Tag.Get("desc")})
+	for line := range strings.Lines(b.String()) {
+		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		list = append(list, setting{cells[0], cells[1], cells[2]})
 	}
 	return list
 }

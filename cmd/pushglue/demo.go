@@ -94,7 +94,9 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	engine, err := demoEngine(base, feed, ledger)
+	var w wiring
+	defer w.close()
+	engine, err := demoEngine(&w, base, feed, ledger)
 	if err != nil {
 		return err
 	}
@@ -132,12 +134,11 @@ func startPushServer() (base string, stop func(), err error) {
 	return "http://" + listener.Addr().String(), func() { host.Close(); server.Close() }, nil
 }
 
-func demoEngine(base string, feed glue.Feed, ledger *glue.Ledger) (*glue.Glue, error) {
+func demoEngine(w *wiring, base string, feed glue.Feed, ledger *glue.Ledger) (*glue.Glue, error) {
 	if err := demoKey(); err != nil {
 		return nil, err
 	}
 	log := zerolog.Nop()
-	w := wiring{}
 	c := config{PushHosts: []string{base}, PushModule: "push-stream", PushTimeout: 5 * time.Second}
 	list, err := pipelines.Parse("demo.yml", demoPipelines, pipelines.Publishers{
 		"push": func(stages.Options) (glue.Publisher, error) { return w.pushPublisher(c, ledger, log) },

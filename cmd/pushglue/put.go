@@ -21,6 +21,7 @@ import (
 const (
 	maxLine   = 16 << 20 // bytes of one payload
 	putChunk  = 1000     // jobs put in one step
+	putBytes  = 8 << 20  // of payload put in one step
 	putNotice = time.Second
 )
 
@@ -52,6 +53,7 @@ type putting struct {
 
 	feed   *thoonk.Feed
 	chunk  [][]byte
+	size   int // of chunk, in bytes
 	put    int
 	notice time.Time
 }
@@ -79,6 +81,7 @@ func (p *putting) run(ctx context.Context, feed string, files []string, stdin io
 			err = p.file(ctx, name)
 		}
 	}
+	err = errors.Join(err, p.flush(ctx))
 	if err != nil {
 		return fmt.Errorf("%w (%d jobs were put)", err, p.put)
 	}
@@ -109,9 +112,10 @@ func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
 				return errors.Join(err, p.flush(ctx))
 			}
 			p.chunk = append(p.chunk, line)
+			p.size += len(line)
 		}
 		// What a slow producer wrote goes out at once.
-		if len(p.chunk) == putChunk || in.Buffered() == 0 || err != nil {
+		if p.isFull() || !p.options.Priority && (in.Buffered() == 0 || err != nil) {
 			if err := p.flush(ctx); err != nil {
 				return err
 			}
@@ -120,6 +124,12 @@ func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
 			return nil
 		}
 	}
+}
+
+// isFull reports whether what was read should be put. Jobs of high priority go in one step, since
+// each step puts its jobs before those of the one before.
+func (p *putting) isFull() bool {
+	return !p.options.Priority && (len(p.chunk) == putChunk || p.size >= putBytes)
 }
 
 // readLine returns the next line without its end and the white space around it.
@@ -158,7 +168,7 @@ func (p *putting) flush(ctx context.Context) error {
 			p.put++
 		}
 	}
-	p.chunk = p.chunk[:0]
+	p.chunk, p.size = p.chunk[:0], 0
 	if time.Since(p.notice) >= putNotice {
 		p.notice = time.Now()
 		fmt.Fprintf(p.progress, "put %d jobs so far\n", p.put)

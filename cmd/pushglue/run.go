@@ -51,6 +51,7 @@ func daemon(cmd *cobra.Command) error {
 	// What goes where.
 	ledger := new(glue.Ledger)
 	w, err := newWiring(c, ledger, log)
+	defer w.close()
 	if err != nil {
 		return err
 	}
@@ -123,9 +124,9 @@ func handleSignals(signals <-chan os.Signal, log zerolog.Logger, stop, abort fun
 // connect connects to Redis and checks that it can hold a queue.
 func connect(ctx context.Context, c config, log zerolog.Logger) (redis.UniversalClient, error) {
 	redis.SetLogger(redisLog{log})
-	rdb, err := thoonk.Open(c.RedisURL)
+	rdb, err := openRedis(c)
 	if err != nil {
-		return nil, fmt.Errorf("PUSHGLUE_REDIS_URL: %w", err)
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -135,6 +136,14 @@ func connect(ctx context.Context, c config, log zerolog.Logger) (redis.Universal
 	}
 	for _, warning := range warnings {
 		log.Warn().Msg(warning)
+	}
+	return rdb, nil
+}
+
+func openRedis(c config) (redis.UniversalClient, error) {
+	rdb, err := thoonk.Open(c.RedisURL)
+	if err != nil {
+		return nil, fmt.Errorf("PUSHGLUE_REDIS_URL: %w", err)
 	}
 	return rdb, nil
 }

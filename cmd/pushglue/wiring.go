@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/rs/zerolog"
@@ -18,11 +19,12 @@ import (
 // wiring is what the pipelines file makes of the settings. Nothing in it is connected.
 type wiring struct {
 	pipelines []glue.Pipeline
-	push      *push.Publisher // nil if no pipeline publishes to push hosts
-	files     map[string]*file.Publisher
+	push      *push.Publisher            // nil if no pipeline publishes to push hosts
+	files     map[string]*file.Publisher // by absolute path
 }
 
-// newWiring reads the pipelines file and makes its publishers.
+// newWiring reads the pipelines file and makes its publishers. The caller closes it, even after
+// an error.
 func newWiring(c config, ledger *glue.Ledger, log zerolog.Logger) (*wiring, error) {
 	w := &wiring{files: map[string]*file.Publisher{}}
 	publishers := pipelines.Publishers{
@@ -55,22 +57,30 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 }
 
 func (w *wiring) filePublisher(options stages.Options) (glue.Publisher, error) {
-	var o struct {
-		Path  string     `yaml:"path"`
-		Fsync file.Fsync `yaml:"fsync"`
-	}
+	var o file.Config
 	if err := options(&o); err != nil {
 		return nil, err
 	}
-	if w.files[o.Path] != nil {
-		return nil, fmt.Errorf("path: another pipeline writes to %s already", o.Path)
-	}
-	p, err := file.New(file.Config{Path: o.Path, Fsync: o.Fsync})
+	p, err := file.New(o)
 	if err != nil {
 		return nil, err
 	}
-	w.files[o.Path] = p
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	if w.files[path] != nil {
+		return nil, fmt.Errorf("path: another pipeline writes to %s already", o.Path)
+	}
+	w.files[path] = p
 	return p, nil
+}
+
+// close ends what the publishers do beside publishing.
+func (w *wiring) close() {
+	if w.push != nil {
+		w.push.Close()
+	}
 }
 
 // feeds returns the names of the feeds that pipelines work on.

@@ -25,9 +25,9 @@ const (
 
 // Config is what a Publisher is made of.
 type Config struct {
-	Path  string      // its directory must exist; the file is made if it does not
-	Fsync Fsync       // default Always
-	Mode  fs.FileMode // of a new file; default 0640
+	Path  string      `yaml:"path"`  // its directory must exist; the file is made if it does not
+	Fsync Fsync       `yaml:"fsync"` // default Always
+	Mode  fs.FileMode `yaml:"-"`     // of a new file; default 0640
 }
 
 // Publisher appends messages to a file.
@@ -36,7 +36,6 @@ type Publisher struct {
 
 	mu     sync.Mutex
 	file   *os.File // nil until the first message, and after Reopen
-	end    int64    // where the last whole batch ends
 	synced time.Time
 	lines  []byte // reused
 }
@@ -66,9 +65,12 @@ func New(c Config) (*Publisher, error) {
 func (p *Publisher) Path() string { return p.config.Path }
 
 // Publish implements glue.Publisher. A batch is written as a whole or, when that fails, not at
-// all; then all its messages failed for now.
+// all. That is no message's fault, so they wait: the outcome of all is glue.ErrUnavailable.
 func (p *Publisher) Publish(_ context.Context, batch []*glue.Message, outcomes []error) {
 	err := p.write(batch)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", glue.ErrUnavailable, err)
+	}
 	for i := range outcomes {
 		outcomes[i] = err
 	}
@@ -80,18 +82,22 @@ func (p *Publisher) write(batch []*glue.Message) error {
 	if err := p.open(); err != nil {
 		return err
 	}
+	// Something else may have cut or moved the file's end, such as a rotation.
+	info, err := p.file.Stat()
+	if err != nil {
+		return fmt.Errorf("write file: %w", err)
+	}
 	p.lines = p.lines[:0]
 	for _, m := range batch {
 		p.lines = append(append(p.lines, m.Body()...), '\n')
 	}
 	if _, err := p.file.Write(p.lines); err != nil {
 		// Half a line would spoil the next one.
-		return errors.Join(fmt.Errorf("write file: %w", err), p.file.Truncate(p.end))
+		return errors.Join(fmt.Errorf("write file: %w", err), p.file.Truncate(info.Size()))
 	}
 	if err := p.sync(); err != nil {
-		return errors.Join(fmt.Errorf("sync file: %w", err), p.file.Truncate(p.end))
+		return errors.Join(fmt.Errorf("sync file: %w", err), p.file.Truncate(info.Size()))
 	}
-	p.end += int64(len(p.lines))
 	return nil
 }
 
@@ -104,11 +110,7 @@ func (p *Publisher) open() error {
 	if err != nil {
 		return fmt.Errorf("open file: %w", err)
 	}
-	info, err := file.Stat()
-	if err != nil {
-		return errors.Join(fmt.Errorf("open file: %w", err), file.Close())
-	}
-	p.file, p.end = file, info.Size()
+	p.file = file
 	return nil
 }
 

@@ -31,16 +31,6 @@ func (d Dialect) String() string {
 	return "thoonk.py"
 }
 
-// UnmarshalText is ParseDialect for configuration decoders.
-func (d *Dialect) UnmarshalText(text []byte) error {
-	parsed, err := ParseDialect(string(text))
-	if err != nil {
-		return err
-	}
-	*d = parsed
-	return nil
-}
-
 // keys are the names in Redis that make up one feed.
 type keys struct {
 	feeds  string // set: the names of all feeds of the dialect, the one key that is not the feed's own

@@ -112,6 +112,7 @@ func openSingle(u *url.URL) (redis.UniversalClient, error) {
 		return nil, err
 	}
 	o.ContextTimeoutEnabled = true
+	o.MaxRetries = noRetries
 	o.MaintNotificationsConfig = noMaintenance()
 	return redis.NewClient(o), nil
 }
@@ -159,6 +160,7 @@ func openSentinel(u *url.URL) (redis.UniversalClient, error) {
 	o.Password, _ = u.User.Password()
 	o.SentinelUsername, o.SentinelPassword = query.Get("sentinel_username"), query.Get("sentinel_password")
 	o.ContextTimeoutEnabled = true
+	o.MaxRetries = noRetries
 	return redis.NewFailoverClient(o), nil
 }
 
@@ -175,6 +177,10 @@ func sentinelURL(u *url.URL, query url.Values) string {
 	bare.RawQuery = rest.Encode()
 	return bare.String()
 }
+
+// noRetries keeps go-redis from repeating a command whose answer was lost: a second claim would hide
+// that there was a first one, whose jobs then stay claimed by nobody. Callers see the error.
+const noRetries = -1
 
 // noMaintenance turns off a handshake on every connection that only Redis Enterprise knows.
 func noMaintenance() *maintnotifications.Config {

@@ -129,20 +129,39 @@ func (n *Node) Rename(p Path, name string) {
 	})
 }
 
-// Keep removes everything from an object but what is at one of the paths, in arrays too.
+// Obstructs reports whether a path cannot be followed because a string, number or bool stands
+// where an object should: there is no such place, but there may be what was meant.
+func (n *Node) Obstructs(p Path) bool {
+	switch n.kind {
+	case Array:
+		return slices.ContainsFunc(n.members, func(m member) bool { return m.value.Obstructs(p) })
+	case Object:
+		i := n.index(p[0])
+		return i >= 0 && len(p) > 1 && n.members[i].value.Obstructs(p[1:])
+	}
+	return n.kind != Null
+}
+
+// Keep removes everything from an object, or from the objects of an array, but what is at one of
+// the paths. What stands where a path leads further, and is no object or array, goes too.
 // The order stays.
 func (n *Node) Keep(paths []Path) {
-	if n.kind == Array {
-		for i := range n.members {
-			n.members[i].value.Keep(paths)
-		}
-		return
-	}
 	n.members = slices.DeleteFunc(n.members, func(m member) bool {
-		return !keepsAny(paths, string(m.name))
+		rest := paths
+		if n.kind == Object {
+			if !keepsAny(paths, string(m.name)) {
+				return true
+			}
+			rest = below(paths, string(m.name))
+		}
+		return rest != nil && m.value.kind != Object && m.value.kind != Array
 	})
 	for i := range n.members {
-		if rest := below(paths, string(n.members[i].name)); rest != nil {
+		rest := paths
+		if n.kind == Object {
+			rest = below(paths, string(n.members[i].name))
+		}
+		if rest != nil {
 			n.members[i].value.Keep(rest)
 		}
 	}

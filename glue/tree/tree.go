@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -210,16 +209,6 @@ func (n *Node) Append(dst []byte) []byte {
 		return append(dst, ']')
 	}
 	return append(dst, n.raw...)
-}
-
-// Clone returns a copy that can be edited on its own.
-func (n *Node) Clone() *Node {
-	c := *n
-	c.members = slices.Clone(n.members)
-	for i := range c.members {
-		c.members[i].value = *c.members[i].value.Clone()
-	}
-	return &c
 }
 
 // Any returns the value as encoding/json would decode it with UseNumber.

@@ -5,6 +5,7 @@
 package pipelines
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,13 +69,17 @@ func (f *file) at(node ast.Node, err error) error {
 }
 
 func (f *file) parse(text []byte) []glue.Pipeline {
-	doc, err := parser.ParseBytes(text, 0)
+	doc, err := parser.ParseBytes(bytes.TrimPrefix(text, []byte("\ufeff")), 0)
 	if err != nil {
 		f.errs = append(f.errs, f.decodeError(nil, err, nil))
 		return nil
 	}
 	if len(doc.Docs) != 1 || doc.Docs[0].Body == nil {
 		f.fail(nil, "want one YAML document with the key pipelines")
+		return nil
+	}
+	if alias := findAlias(doc.Docs[0].Body); alias != nil {
+		f.fail(alias, "anchors, aliases and merges are not supported: write it out")
 		return nil
 	}
 	fields := f.fields(doc.Docs[0].Body, "pipelines")
@@ -116,8 +121,8 @@ func (f *file) pipeline(node ast.Node) glue.Pipeline {
 	if fields == nil {
 		return p
 	}
-	f.decode(fields["name"], &p.Name)
-	f.decode(fields["feed"], &p.Feed)
+	p.Name = f.word(fields["name"])
+	p.Feed = f.word(fields["feed"])
 	f.decode(fields["shadow"], &p.Shadow)
 	for _, key := range []string{"name", "feed", "publish"} {
 		if fields[key] == nil {

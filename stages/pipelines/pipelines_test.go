@@ -2,7 +2,6 @@ package pipelines_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,24 +21,16 @@ type channelPublisher struct{ gluetest.Publisher }
 
 func (*channelPublisher) NeedsChannels() {}
 
-// publishers have the names and options of the real ones.
+// publishers are the real ones, but for a push that is in memory.
 func publishers(push glue.Publisher) pipelines.Publishers {
-	paths := map[string]bool{}
 	return pipelines.Publishers{
 		"push": func(o stages.Options) (glue.Publisher, error) { return push, o(&struct{}{}) },
 		"file": func(options stages.Options) (glue.Publisher, error) {
-			var o struct {
-				Path  string     `yaml:"path"`
-				Fsync file.Fsync `yaml:"fsync"`
-			}
-			if err := options(&o); err != nil {
+			var c file.Config
+			if err := options(&c); err != nil {
 				return nil, err
 			}
-			if paths[o.Path] {
-				return nil, fmt.Errorf("path: another pipeline writes to %s already", o.Path)
-			}
-			paths[o.Path] = true
-			return file.New(file.Config{Path: o.Path, Fsync: o.Fsync})
+			return file.New(c)
 		},
 	}
 }

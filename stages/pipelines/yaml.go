@@ -60,6 +60,45 @@ func (f *file) named(entry ast.Node, what string) (name string, at, options ast.
 	return "", nil, nil
 }
 
+// word returns a text. A number or date as a name is an error: YAML would read 010 as 8.
+func (f *file) word(node ast.Node) string {
+	if node == nil {
+		return ""
+	}
+	text, ok := node.(*ast.StringNode)
+	if !ok {
+		f.fail(node, "want a text; put it in quotes")
+		return ""
+	}
+	return text.Value
+}
+
+// findAlias returns the first anchor, alias or merge key in node, or nil.
+func findAlias(node ast.Node) ast.Node {
+	var found ast.Node
+	ast.Walk(visitor(func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
+			if found == nil {
+				found = n
+			}
+		}
+		return found == nil
+	}), node)
+	return found
+}
+
+// visitor is an ast.Visitor that goes on as long as it returns true.
+type visitor func(ast.Node) bool
+
+// Visit implements ast.Visitor.
+func (v visitor) Visit(n ast.Node) ast.Visitor {
+	if !v(n) {
+		return nil
+	}
+	return v
+}
+
 // decode decodes a value and notes an error. A missing value leaves into as it is.
 func (f *file) decode(node ast.Node, into any) {
 	if node == nil {

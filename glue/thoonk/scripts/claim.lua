@@ -18,9 +18,16 @@
 --   it is claimed: another worker has it and this was a copy;
 --   it is stalled: it is out of the running until it is retried, and this was a copy.
 
-local ids = redis.call('RPOP', KEYS[1], ARGV[1])
-if not ids then
+-- An error ends a script and takes nothing back, so all that can fail comes before the first write:
+-- a key of the wrong type must not cost the jobs that were popped.
+local tail = redis.call('LRANGE', KEYS[1], -tonumber(ARGV[1]), -1)
+local popped = #tail
+if popped == 0 then
   return {'0 0'}
+end
+local ids = {}
+for i = 1, popped do
+  ids[i] = tail[popped + 1 - i]
 end
 
 local time = redis.call('TIME')
@@ -38,8 +45,8 @@ if redis.call('EXISTS', KEYS[6]) == 1 then
 end
 
 -- n counts jobs: to ask a table for its length costs a search.
-local n, head, reply, claims, gone, seen = 0, {now, #ids}, {''}, {}, {}, {}
-for i = 1, #ids do
+local n, head, reply, claims, gone, seen = 0, {now, popped}, {''}, {}, {}, {}
+for i = 1, popped do
   local id, payload = ids[i], payloads[i]
   if not payload then
     gone[#gone + 1] = id
@@ -53,6 +60,7 @@ for i = 1, #ids do
   end
 end
 
+redis.call('RPOP', KEYS[1], popped)
 if n > 0 then
   redis.call('ZADD', KEYS[4], unpack(claims))
 end

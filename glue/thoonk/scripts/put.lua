@@ -11,8 +11,8 @@
 --
 -- Returns the number of jobs put.
 
--- A client repeats a script whose answer it did not get. Ids are fresh, so the first one
--- tells whether this is a repetition.
+-- A cluster's client repeats a script whose answer it did not get. Ids are fresh, so the first
+-- one tells whether this is a repetition, unless its job is finished already.
 if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then
   return 0
 end
