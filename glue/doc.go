@@ -26,14 +26,15 @@
 //	anything else   retried beside the line, with pauses, within a budget; then cancelled, which
 //	                puts the job back on its feed; after the last attempt stalled
 //
-// Only a job that failed for now is published later than its successors.
+// Only a job that failed for now is published later than its successors. A shadow pipeline
+// publishes beside the line too, once: nothing of it changes a verdict or holds anything up.
 //
 // # Stopping
 //
 // Run stops in two steps. When its context is done nothing more is claimed, and what is claimed
 // is published and settled within the drain time; the rest goes back to the head of its feed, in
 // order and uncounted. Abort gives everything back at once. A process that is killed leaves its
-// claims in the feed: redelivery, never loss.
+// jobs in the feed, claimed: nothing is lost, but nobody ends such claims yet. thoonk.Feed.Reap can.
 //
 // The package imports neither Redis nor HTTP: glue/thoonk implements Feed, glue/push and glue/file
 // implement Publisher, and package stages implements Stage. Every count goes into the Ledger.
