@@ -48,8 +48,10 @@ func TestErrors(t *testing.T) {
 			"check", nil, strings.Replace(goodPipelines, "route:", "anonymize: {hash: [a]}, route:", 1), 1,
 			"pushglue: pipelines.yml:4:20: stage anonymize: key: environment variable PUSHGLUE_ANONYMIZE_KEY is not set; make a key with `openssl rand -hex 32`\n",
 		},
-		"one file twice": {"check", nil, "pipelines:\n  - {name: a, feed: f, publish: {file: {path: x}}}\n  - {name: b, feed: f, publish: {file: {path: ./x}}}\n", 1,
-			`pushglue: pipelines.yml:3:34: publisher file: path: another pipeline writes to ./x already\n`},
+		"one file twice": {
+			"check", nil, "pipelines:\n  - {name: a, feed: f, publish: {file: {path: x}}}\n  - {name: b, feed: f, publish: {file: {path: ./x}}}\n", 1,
+			`pushglue: pipelines.yml:3:34: publisher file: path: another pipeline writes to ./x already\n`,
+		},
 		"wrong Redis, checked": {"check", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*has the form redis://.*\n`},
 		"no hash tag":          {"check", []string{"REDIS_URL=redis://h?cluster=true"}, "", 1, `pushglue: feed "f" on a Redis Cluster needs a hash tag, such as "\{f\}", .*\n`},
 		"no Redis":             {"run", []string{"REDIS_URL=redis://:secret@" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},

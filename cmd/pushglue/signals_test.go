@@ -91,7 +91,10 @@ func TestTheSecondSignalAborts(t *testing.T) {
 	daemon.awaitLog("a second signal aborts")
 	daemon.signal(syscall.SIGTERM)
 	select {
-	case <-daemon.exited:
+	case err := <-daemon.exited:
+		if err == nil {
+			t.Error("the daemon ended as if nothing had happened")
+		}
 	case <-time.After(patience):
 		t.Fatal("the daemon does not abort")
 	}
