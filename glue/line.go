@@ -2,6 +2,7 @@ package glue
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -103,7 +104,23 @@ func (l *line) publishShadow(abort context.Context, r *run) {
 		defer busy.Release(1)
 		r.publish(abort, l.ledger)
 		r.bookReturned(l.ledger)
+		if failed, first := r.failures(); failed > 0 {
+			l.log.Warn().Str("pipeline", r.pipeline.Name).Int("messages", failed).AnErr("first", first).Msg("shadow pipeline fails")
+		}
 	})
+}
+
+// failures returns how many jobs of r failed, and the first one's error.
+func (r *run) failures() (failed int, first error) {
+	for _, err := range r.outcomes {
+		if err == nil || errors.Is(err, ErrDrop) {
+			continue
+		}
+		if failed++; failed == 1 {
+			first = err
+		}
+	}
+	return failed, first
 }
 
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.

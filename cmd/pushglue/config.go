@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -22,7 +23,7 @@ const envPrefix = "PUSHGLUE"
 
 // config is the deployment's settings, from the environment. docs/configuration.md is made of it.
 type config struct {
-	RedisURL    string        `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are; see docs/configuration.md for TLS, Sentinel and Cluster"`
+	RedisURL    string        `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are: one Redis, Sentinel or Cluster, with or without TLS"`
 	Dialect     string        `split_words:"true" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
 	Pipelines   string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
 	PushHosts   []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
@@ -43,7 +44,7 @@ func readConfig() (config, error) {
 	if err := envconfig.Process(envPrefix, &c); err != nil {
 		var parse *envconfig.ParseError
 		if errors.As(err, &parse) {
-			return c, fmt.Errorf("%s: %q is no %s", parse.KeyName, parse.Value, parse.TypeName)
+			return c, fmt.Errorf("%s: %q is no %s", parse.KeyName, parse.Value, typeName(parse.TypeName))
 		}
 		return c, err
 	}
@@ -59,6 +60,8 @@ func readConfig() (config, error) {
 	check(err == nil, "PUSH_MODULE", "%v", err)
 	_, err = c.level()
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
+	_, _, err = net.SplitHostPort(c.HTTPAddr)
+	check(c.HTTPAddr == "" || err == nil, "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
 	check(c.Batch >= 1 && c.Batch <= 1000, "BATCH", "%d is not from 1 to 1000", c.Batch)
 	check(c.InFlight >= 4*c.Batch, "IN_FLIGHT", "%d is less than 4 batches of %d", c.InFlight, c.Batch)
 	check(c.Attempts >= 1, "ATTEMPTS", "%d is less than 1", c.Attempts)
@@ -69,6 +72,17 @@ func readConfig() (config, error) {
 		check(d.d > 0, d.name, "%s is not more than 0s", d.d)
 	}
 	return c, errors.Join(errs...)
+}
+
+// typeName names a type for people.
+func typeName(goType string) string {
+	switch goType {
+	case "time.Duration":
+		return "duration such as 500ms, 5s or 2m"
+	case "int":
+		return "whole number"
+	}
+	return goType
 }
 
 // unknownVariables returns the variables that look like settings but are none. They are worth a

@@ -50,8 +50,8 @@ reader receives, and at the end the ledger. The exit code is 0 only if the reade
 message once, in order, and the ledger balances.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if d.rate <= 0 {
-				return usageError{errors.New("--rate must be more than 0")}
+			if !(d.rate > 0) || d.duration <= 0 { // NaN is not more than 0
+				return usageError{errors.New("--for and --rate must be more than 0")}
 			}
 			d.out = c.OutOrStdout()
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)

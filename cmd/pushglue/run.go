@@ -99,9 +99,13 @@ func daemon(cmd *cobra.Command) error {
 	return errors.Join(err, sums.Balance())
 }
 
+// signalGrace is how soon after the first signal a second one is the same: some supervisors
+// signal a process and then its group.
+const signalGrace = 500 * time.Millisecond
+
 // handleSignals stops at the first signal and aborts at the second.
 func handleSignals(signals <-chan os.Signal, log zerolog.Logger, stop, abort func(), reopen func() error) {
-	stopping := false
+	var stopping time.Time
 	for s := range signals {
 		switch {
 		case s == syscall.SIGHUP:
@@ -110,11 +114,11 @@ func handleSignals(signals <-chan os.Signal, log zerolog.Logger, stop, abort fun
 				continue
 			}
 			log.Info().Msg("files will be reopened")
-		case !stopping:
-			stopping = true
+		case stopping.IsZero():
+			stopping = time.Now()
 			log.Info().Stringer("signal", s).Msg("stopping; a second signal aborts")
 			stop()
-		default:
+		case time.Since(stopping) >= signalGrace:
 			log.Warn().Stringer("signal", s).Msg("aborting")
 			abort()
 		}

@@ -2,6 +2,7 @@ package thoonk_test
 
 import (
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
@@ -86,7 +87,9 @@ func TestCluster(t *testing.T) {
 // startCluster starts a Redis Cluster of one node.
 func startCluster(t *testing.T) *service.Redis {
 	t.Helper()
-	server := service.StartRedis(t, "--cluster-enabled", "yes")
+	// The bus is 10000 above the port by default, where the system's own connections are.
+	bus := strconv.Itoa(service.FreePort(t))
+	server := service.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", bus)
 	rdb := server.Client(t)
 	if err := rdb.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)

@@ -28,8 +28,19 @@ type ChannelUser interface {
 	NeedsChannels()
 }
 
+// maxSize bounds a pipelines file, in bytes: more is some other file, on which the YAML parser
+// would work for minutes.
+const maxSize = 1 << 20
+
 // Load reads the pipelines file at path.
 func Load(path string, publishers Publishers) ([]glue.Pipeline, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read pipelines file: %w", err)
+	}
+	if info.Size() > maxSize {
+		return nil, fmt.Errorf("read pipelines file: %s has %d bytes, more than %d", path, info.Size(), maxSize)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read pipelines file: %w", err)

@@ -96,7 +96,7 @@ func TestGoodFiles(t *testing.T) {
 
 func TestAFileThatIsNotThere(t *testing.T) {
 	_, err := pipelines.Load("no/such.yml", nil)
-	if err == nil || err.Error() != "read pipelines file: open no/such.yml: no such file or directory" {
+	if err == nil || err.Error() != "read pipelines file: stat no/such.yml: no such file or directory" {
 		t.Errorf("got %v", err)
 	}
 }
