@@ -70,12 +70,18 @@ func (h *pushHost) testResumeUnknown(t *testing.T) {
 		next(t, s, "old")
 	}
 
-	s := h.subscribe(t, "unknown", quiet)
-	h.publish(t, message{id: "m1", body: "new"}, quiet)
-	if h.nchan {
-		next(t, s, "old")
+	stored := []string{"old"}
+	for _, id := range []string{"unknown", "0"} {
+		s := h.subscribe(t, id, quiet)
+		h.publish(t, message{id: "after-" + id, body: id}, quiet)
+		if h.nchan {
+			for _, body := range stored {
+				next(t, s, body)
+			}
+		}
+		next(t, s, id)
+		stored = append(stored, id)
 	}
-	next(t, s, "new")
 }
 
 func requireStatus(t *testing.T, err error, want int) {
