@@ -108,3 +108,53 @@ func (b *batch) pick(places []int) *batch {
 	}
 	return p
 }
+
+// giveUp makes ErrUnavailable the outcome of all open messages of b, which nobody tries.
+func (b *batch) giveUp() {
+	for r := range b.runs {
+		run := &b.runs[r]
+		for _, i := range run.open {
+			run.outcomes[i] = ErrUnavailable
+		}
+	}
+}
+
+// unavailable returns the outcome of the first message of b that waits because its publisher has
+// nobody to take it; nil if none does.
+func (b *batch) unavailable() error {
+	for r := range b.runs {
+		run := &b.runs[r]
+		for _, i := range run.open {
+			if errors.Is(run.outcomes[i], ErrUnavailable) {
+				return run.outcomes[i]
+			}
+		}
+	}
+	return nil
+}
+
+// bookReturned enters the messages of b that are still open as returned: their jobs are settled.
+func (b *batch) bookReturned(ledger *Ledger) {
+	for r := range b.runs {
+		b.runs[r].bookReturned(ledger)
+	}
+}
+
+func (r *run) bookReturned(ledger *Ledger) {
+	if open := int64(len(r.open)); open > 0 {
+		ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: PublishSums{Returned: open, InFlight: -open}})
+	}
+}
+
+// failures returns how many jobs of r failed, and the first one's error.
+func (r *run) failures() (failed int, first error) {
+	for _, err := range r.outcomes {
+		if err == nil || errors.Is(err, ErrDrop) {
+			continue
+		}
+		if failed++; failed == 1 {
+			first = err
+		}
+	}
+	return failed, first
+}

@@ -139,7 +139,7 @@ func (g *Glue) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(g.abort, stop)()
 	stopDraining := context.AfterFunc(ctx, func() {
-		if sleep(g.abort, g.drain) {
+		if Sleep(g.abort, g.drain) {
 			g.abortWith(errDrained)
 		}
 	})

@@ -2,7 +2,6 @@ package glue
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -78,12 +77,13 @@ func (l *line) publish(stop, abort context.Context, b *batch) {
 		return
 	}
 	b.publish(abort, l.ledger)
-	if !b.isUnavailable() {
+	reason := b.unavailable()
+	if reason == nil {
 		return
 	}
-	l.log.Error().Err(b.reason()).Msg("nobody takes messages; the feed waits")
-	for pause := newPause(); b.isUnavailable(); {
-		if !sleep(stop, pause.NextBackOff()) {
+	l.log.Error().Err(reason).Msg("nobody takes messages; the feed waits")
+	for pause := newPause(); b.unavailable() != nil; {
+		if !Sleep(stop, pause.NextBackOff()) {
 			l.gaveUp = true
 			return
 		}
@@ -110,19 +110,6 @@ func (l *line) publishShadow(abort context.Context, r *run) {
 	})
 }
 
-// failures returns how many jobs of r failed, and the first one's error.
-func (r *run) failures() (failed int, first error) {
-	for _, err := range r.outcomes {
-		if err == nil || errors.Is(err, ErrDrop) {
-			continue
-		}
-		if failed++; failed == 1 {
-			first = err
-		}
-	}
-	return failed, first
-}
-
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.
 func (l *line) settle(abort context.Context, b *batch) *batch {
 	failed := b.split()
@@ -136,7 +123,8 @@ func (l *line) settleAll(abort context.Context, b *batch) {
 	for i := range b.jobs {
 		settlements[i] = l.settlement(b, i)
 	}
-	l.nozzle.settle(abort, b, settlements)
+	l.nozzle.settle(abort, settlements)
+	b.bookReturned(l.ledger)
 }
 
 // settlement returns the verdict on job i of b. One that failed for now is cancelled, or stalled
@@ -176,26 +164,16 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 	deadline := time.Now().Add(l.budget)
 	pause := newPause()
 	for b != nil {
-		if !sleep(stop, pause.NextBackOff()) {
+		if !Sleep(stop, pause.NextBackOff()) {
 			l.nozzle.release(b)
 			return
 		}
 		l.transformer.transform(abort, b)
 		b.publish(abort, l.ledger)
 		b = l.settle(abort, b)
-		if b != nil && stop.Err() == nil && time.Now().After(deadline) && !b.isUnavailable() {
+		if b != nil && stop.Err() == nil && time.Now().After(deadline) && b.unavailable() == nil {
 			l.settleAll(abort, b)
 			return
 		}
 	}
-}
-
-// reason returns the outcome of the first open message of b.
-func (b *batch) reason() error {
-	for r := range b.runs {
-		for _, i := range b.runs[r].open {
-			return b.runs[r].outcomes[i]
-		}
-	}
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/semaphore"
 )
@@ -58,7 +57,7 @@ func (n *nozzle) claim(stop context.Context) ([]Job, uint64) {
 				failing = true
 				n.log.Error().Err(err).Msg("cannot claim; trying again until it works")
 			}
-			sleep(stop, pause.NextBackOff())
+			Sleep(stop, pause.NextBackOff())
 		}
 		if len(jobs) > 0 {
 			n.room.Release(int64(n.limit - len(jobs)))
@@ -83,9 +82,9 @@ func (n *nozzle) tryClaim(stop context.Context) ([]Job, error) {
 	return nil, n.feed.Wait(stop)
 }
 
-// settle applies the verdicts on all jobs of b. When the store does not answer it tries again
+// settle applies verdicts. When the store does not answer it tries again
 // until abort is done, and once more then.
-func (n *nozzle) settle(abort context.Context, b *batch, settlements []Settlement) {
+func (n *nozzle) settle(abort context.Context, settlements []Settlement) {
 	if len(settlements) == 0 {
 		return
 	}
@@ -98,7 +97,7 @@ func (n *nozzle) settle(abort context.Context, b *batch, settlements []Settlemen
 			if failing {
 				n.log.Info().Msg("settling again")
 			}
-			n.book(b, settlements)
+			n.book(settlements)
 			return
 		}
 		if last {
@@ -111,7 +110,7 @@ func (n *nozzle) settle(abort context.Context, b *batch, settlements []Settlemen
 		if !failing {
 			n.log.Error().Err(err).Msg("cannot settle; trying again until it works")
 		}
-		sleep(abort, pause.NextBackOff())
+		Sleep(abort, pause.NextBackOff())
 	}
 }
 
@@ -121,8 +120,8 @@ func (n *nozzle) trySettle(settlements []Settlement) error {
 	return n.feed.Settle(ctx, settlements)
 }
 
-// book enters settled jobs into the ledger, and with them the messages that were not published.
-func (n *nozzle) book(b *batch, settlements []Settlement) {
+// book enters settled jobs into the ledger.
+func (n *nozzle) book(settlements []Settlement) {
 	sums := FeedSums{Name: n.feed.Name(), InFlight: -int64(len(settlements))}
 	for _, s := range settlements {
 		switch s.Verdict {
@@ -137,20 +136,6 @@ func (n *nozzle) book(b *batch, settlements []Settlement) {
 		}
 	}
 	n.ledger.AddFeed(sums)
-	b.bookReturned(n.ledger)
-}
-
-// bookReturned enters the messages of b that are still open as returned: their jobs are settled.
-func (b *batch) bookReturned(ledger *Ledger) {
-	for r := range b.runs {
-		b.runs[r].bookReturned(ledger)
-	}
-}
-
-func (r *run) bookReturned(ledger *Ledger) {
-	if open := int64(len(r.open)); open > 0 {
-		ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: PublishSums{Returned: open, InFlight: -open}})
-	}
 }
 
 // release keeps the jobs of b for flush.
@@ -171,30 +156,9 @@ func (n *nozzle) flush(abort context.Context) error {
 	for i, r := range n.released {
 		settlements[i] = Settlement{JobID: r.jobID, Verdict: Release}
 	}
-	n.settle(abort, &batch{}, settlements)
+	n.settle(abort, settlements)
 	if n.lost > 0 {
 		return fmt.Errorf("feed %s: %d jobs stay claimed because they could not be settled", n.feed.Name(), n.lost)
 	}
 	return nil
-}
-
-// newPause returns the intervals between attempts: 100 ms to 5 s, with jitter.
-func newPause() *backoff.ExponentialBackOff {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = 100 * time.Millisecond
-	pause.MaxInterval = 5 * time.Second
-	pause.Reset()
-	return pause
-}
-
-// sleep waits for d and reports whether it did: false when ctx was done first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -2,7 +2,6 @@ package glue
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -62,7 +61,7 @@ func publishSums(outcomes []error) PublishSums {
 	var sums PublishSums
 	for _, err := range outcomes {
 		switch {
-		case err == nil || errors.Is(err, ErrDrop):
+		case err == nil:
 			sums.Published++
 		case !isTemporary(err):
 			sums.Failed++
@@ -70,27 +69,4 @@ func publishSums(outcomes []error) PublishSums {
 	}
 	sums.InFlight = -sums.Published - sums.Failed
 	return sums
-}
-
-// giveUp makes ErrUnavailable the outcome of all open messages of b, which nobody tries.
-func (b *batch) giveUp() {
-	for r := range b.runs {
-		run := &b.runs[r]
-		for _, i := range run.open {
-			run.outcomes[i] = ErrUnavailable
-		}
-	}
-}
-
-// isUnavailable reports whether messages of b wait because a publisher has nobody to take them.
-func (b *batch) isUnavailable() bool {
-	for r := range b.runs {
-		run := &b.runs[r]
-		for _, i := range run.open {
-			if errors.Is(run.outcomes[i], ErrUnavailable) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"fmt"
 
 	"pushglue/glue"
 	"pushglue/glue/tree"
@@ -65,7 +64,7 @@ func token(object *tree.Node, p tree.Path, kinds ...tree.Kind) (string, error) {
 		}
 		text, _ := value.Text()
 		if err := glue.CheckToken(text); err != nil {
-			return "", glue.Permanent(fmt.Errorf("%s %w", p, err))
+			return "", glue.Permanentf("%s %w", p, err)
 		}
 		return text, nil
 	}

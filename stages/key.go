@@ -2,6 +2,7 @@ package stages
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -22,7 +23,7 @@ func (o keyOptions) read() ([]byte, error) {
 	from := "environment variable " + o.Env
 	switch {
 	case o.File != "" && o.Env != "":
-		return nil, fmt.Errorf("key: give a file or an environment variable, not both")
+		return nil, errors.New("key: give a file or an environment variable, not both")
 	case o.File != "":
 		from = "file " + o.File
 		b, err := os.ReadFile(o.File)

@@ -38,8 +38,7 @@ type ChannelGiver interface {
 	GivesChannels()
 }
 
-// parsePaths parses the paths of an option. The message's id must stay what it is, so no path
-// may name it.
+// parsePaths parses the paths of an option.
 func parsePaths(option string, paths []string) ([]tree.Path, error) {
 	parsed := make([]tree.Path, len(paths))
 	for i, s := range paths {
@@ -52,7 +51,7 @@ func parsePaths(option string, paths []string) ([]tree.Path, error) {
 	return parsed, nil
 }
 
-// refuseID returns an error if a path names the message's id.
+// refuseID returns an error if a path names the message's id, which must stay what it is.
 func refuseID(option string, paths []tree.Path) error {
 	for _, p := range paths {
 		if isID(p) {

@@ -98,24 +98,26 @@ func (p *putting) file(ctx context.Context, name string) error {
 	return p.lines(ctx, name, f)
 }
 
-// lines puts the lines of r. Those before a bad line are put; the error says which line it is.
+// lines reads the lines of r and puts them but for the last ones, which run puts, also when there
+// is a bad line behind them; the error says which line that is.
 func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for number := 1; ; number++ {
 		line, err := readLine(in)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return errors.Join(fmt.Errorf("%s:%d: %w", name, number, err), p.flush(ctx))
+			return fmt.Errorf("%s:%d: %w", name, number, err)
 		}
 		if len(line) > 0 {
 			if err := p.check(line); err != nil {
-				err = fmt.Errorf("%s:%d: %w; nothing was put from this line on, see --raw for payloads that are no JSON object", name, number, err)
-				return errors.Join(err, p.flush(ctx))
+				return fmt.Errorf("%s:%d: %w; nothing was put from this line on, see --raw for payloads that are no JSON object", name, number, err)
 			}
 			p.chunk = append(p.chunk, line)
 			p.size += len(line)
 		}
-		// What a slow producer wrote goes out at once.
-		if p.isFull() || !p.options.Priority && (in.Buffered() == 0 || err != nil) {
+		// What a slow producer wrote goes out at once. Jobs of high priority go in one step at the
+		// end, since each step puts its jobs before those of the one before.
+		due := len(p.chunk) == putChunk || p.size >= putBytes || in.Buffered() == 0
+		if due && !p.options.Priority {
 			if err := p.flush(ctx); err != nil {
 				return err
 			}
@@ -124,12 +126,6 @@ func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
 			return nil
 		}
 	}
-}
-
-// isFull reports whether what was read should be put. Jobs of high priority go in one step, since
-// each step puts its jobs before those of the one before.
-func (p *putting) isFull() bool {
-	return !p.options.Priority && (len(p.chunk) == putChunk || p.size >= putBytes)
 }
 
 // readLine returns the next line without its end and the white space around it.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -25,10 +24,12 @@ const (
 
 // Config is what a Publisher is made of.
 type Config struct {
-	Path  string      `yaml:"path"`  // its directory must exist; the file is made if it does not
-	Fsync Fsync       `yaml:"fsync"` // default Always
-	Mode  fs.FileMode `yaml:"-"`     // of a new file; default 0640
+	Path  string `yaml:"path"`  // its directory must exist; the file is made if it does not
+	Fsync Fsync  `yaml:"fsync"` // default Always
 }
+
+// mode is that of a new file: others may not read what readers of a channel may.
+const mode = 0o640
 
 // Publisher appends messages to a file.
 type Publisher struct {
@@ -50,9 +51,6 @@ func New(c Config) (*Publisher, error) {
 	if c.Fsync == "" {
 		c.Fsync = Always
 	}
-	if c.Mode == 0 {
-		c.Mode = 0o640
-	}
 	switch c.Fsync {
 	case Always, EverySec, Never:
 	default:
@@ -60,9 +58,6 @@ func New(c Config) (*Publisher, error) {
 	}
 	return &Publisher{config: c}, nil
 }
-
-// Path returns the file's path.
-func (p *Publisher) Path() string { return p.config.Path }
 
 // Publish implements glue.Publisher. A batch is written as a whole or, when that fails, not at
 // all. That is no message's fault, so they wait: the outcome of all is glue.ErrUnavailable.
@@ -106,7 +101,7 @@ func (p *Publisher) open() error {
 	if p.file != nil {
 		return nil
 	}
-	file, err := os.OpenFile(p.config.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, p.config.Mode)
+	file, err := os.OpenFile(p.config.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, mode)
 	if err != nil {
 		return fmt.Errorf("open file: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"pushglue/glue"
 )
 
 // downTime is how long a host stays down before it is tried again.
@@ -65,7 +67,7 @@ func (h *health) down(to state, reason error) {
 
 // ask asks the host for its health until it is well.
 func (h *health) ask() {
-	for sleep(h.stop, downTime) {
+	for glue.Sleep(h.stop, downTime) {
 		if h.ping(h.stop) == nil {
 			h.up()
 			return

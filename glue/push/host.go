@@ -17,8 +17,8 @@ import (
 	"pushglue/glue"
 )
 
-// A host is down when it cannot be reached connectAttempts times in a row, or answers
-// maxRefusals messages in a row with something that may pass.
+// A host is down when it gives no answer connectAttempts times in a row and is not well either, or
+// when maxRefusals messages in a row get no answer, or one that may pass.
 const (
 	connectAttempts = 3
 	connectPause    = 50 * time.Millisecond // doubles with each attempt
@@ -76,7 +76,6 @@ func (h *host) publish(ctx context.Context, requests []request, n int, answers [
 			return
 		}
 		refusals = maxRefusals
-		h.health.up()
 	}
 }
 
@@ -100,9 +99,12 @@ func (h *host) send(ctx context.Context, r *request, refusals int64, sums *glue.
 			return nil, ctx.Err()
 		}
 		if attempt == connectAttempts || isTimeout(err) {
-			return h.blame(ctx, err)
+			if answer, err = h.blame(ctx, err); err != nil {
+				return nil, err
+			}
+			return answer, h.judge(answer, refusals)
 		}
-		if !sleep(ctx, connectPause<<(attempt-1)) {
+		if !glue.Sleep(ctx, connectPause<<(attempt-1)) {
 			return nil, ctx.Err()
 		}
 	}
@@ -111,14 +113,22 @@ func (h *host) send(ctx context.Context, r *request, refusals int64, sums *glue.
 	} else {
 		sums.Rejected++
 	}
+	return answer, h.judge(answer, refusals)
+}
+
+// judge tells what an answer says of the host: errDown if it was one refusal too many.
+func (h *host) judge(answer error, refusals int64) error {
 	if answer == nil || glue.IsPermanent(answer) {
 		h.refusals.Store(0)
-	} else if h.refusals.Add(1) >= refusals {
-		h.refusals.Store(0)
-		h.health.down(refusing, answer)
-		return nil, errDown
+		h.health.up()
+		return nil
 	}
-	return answer, nil
+	if h.refusals.Add(1) < refusals {
+		return nil
+	}
+	h.refusals.Store(0)
+	h.health.down(refusing, answer)
+	return errDown
 }
 
 // blame finds out who is at fault when a request gets no answer: the message, if the host is
@@ -214,16 +224,4 @@ func (h *host) ping(ctx context.Context) error {
 	}
 	answer, err := h.roundTrip(req)
 	return errors.Join(err, answer)
-}
-
-// sleep waits for d and reports whether it did: false when ctx was done first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

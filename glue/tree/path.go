@@ -147,44 +147,37 @@ func (n *Node) Obstructs(p Path) bool {
 // The order stays.
 func (n *Node) Keep(paths []Path) {
 	n.members = slices.DeleteFunc(n.members, func(m member) bool {
-		rest := paths
+		rest, named := paths, true
 		if n.kind == Object {
-			if !keepsAny(paths, string(m.name)) {
-				return true
-			}
-			rest = below(paths, string(m.name))
+			rest, named = below(paths, string(m.name))
 		}
-		return rest != nil && m.value.kind != Object && m.value.kind != Array
+		return !named || len(rest) > 0 && m.value.kind != Object && m.value.kind != Array
 	})
 	for i := range n.members {
+		m := &n.members[i]
 		rest := paths
 		if n.kind == Object {
-			rest = below(paths, string(n.members[i].name))
+			rest, _ = below(paths, string(m.name))
 		}
-		if rest != nil {
-			n.members[i].value.Keep(rest)
+		if len(rest) > 0 {
+			m.value.Keep(rest)
 		}
 	}
 }
 
-func keepsAny(paths []Path, name string) bool {
-	return slices.ContainsFunc(paths, func(p Path) bool { return p[0] == name })
-}
-
-// below returns what the paths that begin with name say about its inside;
-// nil when one of them keeps it whole.
-func below(paths []Path, name string) []Path {
-	var rest []Path
+// below returns what the paths that begin with name say about its inside, none when one of them
+// takes it whole, and whether there is such a path.
+func below(paths []Path, name string) (rest []Path, named bool) {
 	for _, p := range paths {
 		switch {
 		case p[0] != name:
 		case len(p) == 1:
-			return nil
+			return nil, true
 		default:
 			rest = append(rest, p[1:])
 		}
 	}
-	return rest
+	return rest, len(rest) > 0
 }
 
 // Set gives an object a member called name, at the place of the one that had the name, or

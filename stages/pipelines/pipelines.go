@@ -145,22 +145,8 @@ func (f *file) pipeline(node ast.Node) glue.Pipeline {
 			f.fail(node, "%q: a name is up to %d bytes of visible ASCII", word, glue.MaxTokenLen)
 		}
 	}
-	hasObject, hasChannels := false, false
-	if list, ok := fields["stages"].(*ast.SequenceNode); ok {
-		for _, entry := range list.Values {
-			stage := f.stage(entry)
-			if user, is := stage.Stage.(stages.ObjectUser); is && user.NeedsObject() && !hasObject {
-				f.fail(entry, "stage %s works on a JSON object: put the stage json before it", stage.Name)
-			}
-			_, gives := stage.Stage.(stages.ObjectGiver)
-			hasObject = hasObject || gives
-			_, gives = stage.Stage.(stages.ChannelGiver)
-			hasChannels = hasChannels || gives
-			p.Stages = append(p.Stages, stage)
-		}
-	} else if fields["stages"] != nil {
-		f.fail(fields["stages"], "stages: want a list of stages")
-	}
+	var hasChannels bool
+	p.Stages, hasChannels = f.stages(fields["stages"])
 	if fields["publish"] != nil {
 		p.Target, p.Publisher = f.publisher(fields["publish"])
 		if _, needs := p.Publisher.(ChannelUser); needs && !hasChannels && len(f.errs) == 0 {
@@ -168,6 +154,31 @@ func (f *file) pipeline(node ast.Node) glue.Pipeline {
 		}
 	}
 	return p
+}
+
+// stages reads a list of stages and tells whether they give channels. A missing list is empty.
+func (f *file) stages(node ast.Node) (named []glue.NamedStage, hasChannels bool) {
+	if node == nil {
+		return nil, false
+	}
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		f.fail(node, "stages: want a list of stages")
+		return nil, false
+	}
+	hasObject := false
+	for _, entry := range list.Values {
+		stage := f.stage(entry)
+		if user, is := stage.Stage.(stages.ObjectUser); is && user.NeedsObject() && !hasObject {
+			f.fail(entry, "stage %s works on a JSON object: put the stage json before it", stage.Name)
+		}
+		_, gives := stage.Stage.(stages.ObjectGiver)
+		hasObject = hasObject || gives
+		_, gives = stage.Stage.(stages.ChannelGiver)
+		hasChannels = hasChannels || gives
+		named = append(named, stage)
+	}
+	return named, hasChannels
 }
 
 // stage reads a stage: its name, or its name with options.
