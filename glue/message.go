@@ -13,6 +13,7 @@ type Message struct {
 
 	body   []byte
 	object *tree.Node
+	parts  []*Message // what a stage made of it; nil if it stays one
 }
 
 // NewMessage returns a message with a plain body. It keeps body and never writes into it.
@@ -47,4 +48,19 @@ func (m *Message) Edit() *tree.Node {
 // SetObject replaces the body by a JSON object, which the message owns from then on.
 func (m *Message) SetObject(object *tree.Node) {
 	m.body, m.object = nil, object
+}
+
+// Split makes a stage's message into parts, which go on in its place, in this order; none are a
+// drop. Each part needs an id of its own that is stable over redeliveries.
+func (m *Message) Split(parts []*Message) {
+	m.parts = append([]*Message{}, parts...)
+}
+
+// Clone returns a copy that can be edited without changing m. It shares what nobody writes into.
+func (m *Message) Clone() *Message {
+	c := *m
+	if m.object != nil {
+		c.object = m.object.Clone()
+	}
+	return &c
 }

@@ -4,9 +4,9 @@ import "context"
 
 // Stage transforms one message. Stages are safe for concurrent use and do one thing.
 //
-// The error is the verdict: nil passes the message on; ErrDrop filters it out; a permanent error
-// stalls the job with its text as the reason; anything else is retried. Its text must not
-// contain payload.
+// The error is the verdict: nil passes the message on; ErrFlag does so and is counted; ErrDrop
+// filters it out; a permanent error stalls the job with its text as the reason; anything else is
+// retried. Its text must not contain payload.
 type Stage interface {
 	Process(ctx context.Context, m *Message) error
 }

@@ -9,6 +9,10 @@ var (
 	// ErrDrop is a stage's verdict that a message goes nowhere. Its job is finished.
 	ErrDrop = errors.New("dropped")
 
+	// ErrFlag is a stage's verdict that something is wrong with a message that goes on all the
+	// same. It is counted.
+	ErrFlag = errors.New("flagged")
+
 	// ErrUnavailable is a publisher's outcome when no destination is up: it is no fault of the
 	// message, so its job waits, in order, and no attempt is counted.
 	ErrUnavailable = errors.New("unavailable")

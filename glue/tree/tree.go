@@ -169,6 +169,24 @@ func NewString(s string) Node {
 	return Node{kind: String, raw: raw}
 }
 
+// Clone returns a copy that can be edited without changing n. It shares what nobody writes into:
+// names and scalars.
+func (n *Node) Clone() *Node {
+	c := n.clone()
+	return &c
+}
+
+func (n *Node) clone() Node {
+	c := *n
+	if len(n.members) > 0 {
+		c.members = make([]member, len(n.members))
+		for i, m := range n.members {
+			c.members[i] = member{m.name, m.raw, m.value.clone()}
+		}
+	}
+	return c
+}
+
 // Kind returns the value's kind.
 func (n *Node) Kind() Kind { return n.kind }
 
