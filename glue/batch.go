@@ -1,6 +1,10 @@
 package glue
 
-import "errors"
+import (
+	"errors"
+	"iter"
+	"slices"
+)
 
 // batch is what is claimed, transformed, published and settled together. One goroutine at a
 // time owns it.
@@ -13,10 +17,20 @@ type batch struct {
 // run is the way of one batch through one pipeline.
 type run struct {
 	pipeline *Pipeline
-	messages []*Message // by job; nil when the stages did not pass one on
-	outcomes []error    // by job: of its last stage, or of the publisher
-	open     []int      // jobs whose message is to be published, in order
+	failures []error   // by job: errUntried at first, later what a stage said; nil when all passed it on or dropped it
+	sendings []sending // the messages that the stages made, in the order of the jobs
 }
+
+// sending is one message on its way to the publisher.
+type sending struct {
+	job     int
+	message *Message
+	outcome error // the publisher's last one
+	open    bool  // it is to be published
+}
+
+// errUntried is the outcome of a job that no stage has seen yet.
+var errUntried = errors.New("not tried")
 
 func newBatch(jobs []Job, firstSeq uint64, pipelines []*Pipeline) *batch {
 	b := &batch{jobs: jobs, seqs: make([]uint64, len(jobs)), runs: make([]run, len(pipelines))}
@@ -24,13 +38,9 @@ func newBatch(jobs []Job, firstSeq uint64, pipelines []*Pipeline) *batch {
 		b.seqs[i] = firstSeq + uint64(i)
 	}
 	for i, p := range pipelines {
-		b.runs[i] = newRun(p, len(jobs))
+		b.runs[i] = run{pipeline: p, failures: slices.Repeat([]error{errUntried}, len(jobs))}
 	}
 	return b
-}
-
-func newRun(p *Pipeline, jobs int) run {
-	return run{pipeline: p, messages: make([]*Message, jobs), outcomes: make([]error, jobs), open: make([]int, 0, jobs)}
 }
 
 // isTemporary reports whether an outcome may be another one at the next attempt.
@@ -52,28 +62,58 @@ func (b *batch) takeShadows() []run {
 	return shadows
 }
 
-// verdict folds the outcomes of job i in all pipelines into the verdict on the job.
-// It is Cancel as long as one of them failed for now.
-func (b *batch) verdict(i int) (Verdict, *Pipeline, error) {
-	verdict, pipeline, reason := Finish, (*Pipeline)(nil), error(nil)
-	for r := range b.runs {
-		run := &b.runs[r]
-		err := run.outcomes[i]
-		switch {
-		case isTemporary(err):
-			return Cancel, run.pipeline, err
-		case IsPermanent(err) && verdict == Finish:
-			verdict, pipeline, reason = Stall, run.pipeline, err
+// untransformed returns the jobs that lack the messages of some pipeline.
+func (b *batch) untransformed() []int {
+	var todo []int
+	for i := range b.jobs {
+		if slices.ContainsFunc(b.runs, func(r run) bool { return isTemporary(r.failures[i]) }) {
+			todo = append(todo, i)
 		}
 	}
-	return verdict, pipeline, reason
+	return todo
+}
+
+// judgement is the verdict on a job, with the pipeline whose failure it is and the error.
+type judgement struct {
+	verdict  Verdict
+	pipeline *Pipeline
+	reason   error
+}
+
+// judge folds the outcomes in all pipelines into a verdict on each job. It is Cancel as long as
+// one of them failed for now.
+func (b *batch) judge() []judgement {
+	verdicts := make([]judgement, len(b.jobs))
+	for i := range verdicts {
+		verdicts[i].verdict = Finish
+	}
+	for r := range b.runs {
+		run := &b.runs[r]
+		for i, err := range run.failures {
+			verdicts[i].weigh(run.pipeline, err)
+		}
+		for _, s := range run.sendings {
+			verdicts[s.job].weigh(run.pipeline, s.outcome)
+		}
+	}
+	return verdicts
+}
+
+// weigh takes one more outcome into account. The first of the worst kind counts.
+func (j *judgement) weigh(p *Pipeline, err error) {
+	switch {
+	case isTemporary(err) && j.verdict != Cancel:
+		*j = judgement{Cancel, p, err}
+	case IsPermanent(err) && j.verdict == Finish:
+		*j = judgement{Stall, p, err}
+	}
 }
 
 // split moves the jobs that failed for now out of b into a batch of their own; nil if there are none.
 func (b *batch) split() *batch {
 	var now, later []int
-	for i := range b.jobs {
-		if v, _, _ := b.verdict(i); v == Cancel {
+	for i, j := range b.judge() {
+		if j.verdict == Cancel {
 			later = append(later, i)
 		} else {
 			now = append(now, i)
@@ -87,24 +127,26 @@ func (b *batch) split() *batch {
 	return failed
 }
 
-// pick returns a batch of the jobs at the given places. What failed for now is open in it.
+// pick returns a batch of the jobs at the given places.
 func (b *batch) pick(places []int) *batch {
 	p := &batch{runs: make([]run, len(b.runs))}
-	for _, i := range places {
+	to := slices.Repeat([]int{-1}, len(b.jobs))
+	for n, i := range places {
+		to[i] = n
 		p.jobs = append(p.jobs, b.jobs[i])
 		p.seqs = append(p.seqs, b.seqs[i])
 	}
 	for r := range b.runs {
 		from := &b.runs[r]
-		to := newRun(from.pipeline, 0)
-		for n, i := range places {
-			to.messages = append(to.messages, from.messages[i])
-			to.outcomes = append(to.outcomes, from.outcomes[i])
-			if from.messages[i] != nil && isTemporary(from.outcomes[i]) {
-				to.open = append(to.open, n)
+		p.runs[r].pipeline = from.pipeline
+		for _, i := range places {
+			p.runs[r].failures = append(p.runs[r].failures, from.failures[i])
+		}
+		for _, s := range from.sendings {
+			if s.job = to[s.job]; s.job >= 0 {
+				p.runs[r].sendings = append(p.runs[r].sendings, s)
 			}
 		}
-		p.runs[r] = to
 	}
 	return p
 }
@@ -112,9 +154,8 @@ func (b *batch) pick(places []int) *batch {
 // giveUp makes ErrUnavailable the outcome of all open messages of b, which nobody tries.
 func (b *batch) giveUp() {
 	for r := range b.runs {
-		run := &b.runs[r]
-		for _, i := range run.open {
-			run.outcomes[i] = ErrUnavailable
+		for s := range b.runs[r].open() {
+			s.outcome = ErrUnavailable
 		}
 	}
 }
@@ -123,14 +164,24 @@ func (b *batch) giveUp() {
 // nobody to take it; nil if none does.
 func (b *batch) unavailable() error {
 	for r := range b.runs {
-		run := &b.runs[r]
-		for _, i := range run.open {
-			if errors.Is(run.outcomes[i], ErrUnavailable) {
-				return run.outcomes[i]
+		for s := range b.runs[r].open() {
+			if errors.Is(s.outcome, ErrUnavailable) {
+				return s.outcome
 			}
 		}
 	}
 	return nil
+}
+
+// open returns the messages of r that are to be published.
+func (r *run) open() iter.Seq[*sending] {
+	return func(yield func(*sending) bool) {
+		for i := range r.sendings {
+			if r.sendings[i].open && !yield(&r.sendings[i]) {
+				return
+			}
+		}
+	}
 }
 
 // bookReturned enters the messages of b that are still open as returned: their jobs are settled.
@@ -141,20 +192,30 @@ func (b *batch) bookReturned(ledger *Ledger) {
 }
 
 func (r *run) bookReturned(ledger *Ledger) {
-	if open := int64(len(r.open)); open > 0 {
+	var open int64
+	for range r.open() {
+		open++
+	}
+	if open > 0 {
 		ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: PublishSums{Returned: open, InFlight: -open}})
 	}
 }
 
-// failures returns how many jobs of r failed, and the first one's error.
-func (r *run) failures() (failed int, first error) {
-	for _, err := range r.outcomes {
-		if err == nil || errors.Is(err, ErrDrop) {
-			continue
+// failed returns how many outcomes of r are failures, and the first of them.
+func (r *run) failed() (count int, first error) {
+	note := func(err error) {
+		if err == nil {
+			return
 		}
-		if failed++; failed == 1 {
+		if count++; first == nil {
 			first = err
 		}
 	}
-	return failed, first
+	for _, err := range r.failures {
+		note(err)
+	}
+	for _, s := range r.sendings {
+		note(s.outcome)
+	}
+	return count, first
 }

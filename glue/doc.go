@@ -6,9 +6,11 @@
 //
 // A nozzle claims up to a batch of jobs from its feed in one step, in their order. The
 // transformer runs each job through the stages of every pipeline of the feed: in parallel
-// inside the batch, without changing its order. The publisher of each pipeline gets the batch's
-// messages and reports an outcome for each. The outcomes of a job fold into a verdict, and the nozzle
-// settles the whole batch in one step.
+// inside the batch, without changing its order. Pipelines that begin with the same stages share their
+// work up to where they part (Branch). A stage may split a message; either all that a job becomes
+// in a pipeline is published, or nothing. The publisher of each pipeline gets the batch's messages
+// and reports an outcome for each. The outcomes of a job fold into a verdict, and the nozzle settles
+// the whole batch in one step.
 //
 // While a batch is settled, the next one is published, the one after it transformed, and another
 // one claimed: four goroutines for each feed (line.go) that hand batches to each other over channels
@@ -19,6 +21,7 @@
 // A stage or a publisher returns an error, and the error is the verdict:
 //
 //	nil             published: the job is finished
+//	ErrFlag         of a stage: counted, and on it goes
 //	ErrDrop         a stage filtered the message out: the job is finished
 //	Permanent(…)    no retry can mend it: the job is stalled, and kept with its reason
 //	ErrUnavailable  nobody is there to take messages: the batch waits where it is, and all that

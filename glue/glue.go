@@ -119,7 +119,7 @@ func newLine(c Config, feed Feed) (*line, error) {
 			feed: feed, limit: c.Batch, ledger: c.Ledger, log: log,
 			room: semaphore.NewWeighted(int64(c.InFlight)),
 		},
-		transformer: &transformer{ledger: c.Ledger, log: log},
+		transformer: newTransformer(pipelines, c.Ledger, log),
 		pipelines:   pipelines,
 		shadows:     shadows,
 		ledger:      c.Ledger,

@@ -41,13 +41,15 @@ type PipelineSums struct {
 	Publish PublishSums `json:"publish"`
 }
 
-// StageSums counts messages in one stage: in = out + dropped + failed.
+// StageSums counts messages in one stage: in + added = out + dropped + failed.
 type StageSums struct {
 	Name    string `json:"name"`
 	In      int64  `json:"in"`
+	Added   int64  `json:"added"` // when one was split: its parts but one
 	Out     int64  `json:"out"`
 	Dropped int64  `json:"dropped"`
-	Failed  int64  `json:"failed"` // for now and for good; a retry comes in again
+	Failed  int64  `json:"failed"`  // for now and for good, with what was split from the same job; a retry comes in again
+	Flagged int64  `json:"flagged"` // of out
 }
 
 // PublishSums counts messages at a publisher: in = published + failed + returned + in flight.
@@ -112,10 +114,7 @@ func newPipelineSums(p *Pipeline) PipelineSums {
 
 func (s *PipelineSums) add(d PipelineSums) {
 	for i, stage := range d.Stages {
-		s.Stages[i].In += stage.In
-		s.Stages[i].Out += stage.Out
-		s.Stages[i].Dropped += stage.Dropped
-		s.Stages[i].Failed += stage.Failed
+		s.Stages[i].add(stage)
 	}
 	s.Publish.In += d.Publish.In
 	s.Publish.Published += d.Publish.Published
@@ -123,6 +122,15 @@ func (s *PipelineSums) add(d PipelineSums) {
 	s.Publish.Returned += d.Publish.Returned
 	s.Publish.InFlight += d.Publish.InFlight
 	s.Publish.Retries += d.Publish.Retries
+}
+
+func (s *StageSums) add(d StageSums) {
+	s.In += d.In
+	s.Added += d.Added
+	s.Out += d.Out
+	s.Dropped += d.Dropped
+	s.Failed += d.Failed
+	s.Flagged += d.Flagged
 }
 
 // AddHost adds the counts in d to the push host that d names.
@@ -169,7 +177,7 @@ func (s Sums) Balance() error {
 	}
 	for _, p := range s.Pipelines {
 		for i, st := range p.Stages {
-			check("stage "+p.Name+"/"+st.Name, st.In, st.Out+st.Dropped+st.Failed)
+			check("stage "+p.Name+"/"+st.Name, st.In+st.Added, st.Out+st.Dropped+st.Failed)
 			if i > 0 {
 				check("joint before "+p.Name+"/"+st.Name, p.Stages[i-1].Out, st.In)
 			}
@@ -194,7 +202,8 @@ func (s Sums) Write(w io.Writer) error {
 	}
 	for _, p := range s.Pipelines {
 		for _, st := range p.Stages {
-			fmt.Fprintf(t, "stage %s/%s\tin %d\tout %d\tdropped %d\tfailed %d\n", p.Name, st.Name, st.In, st.Out, st.Dropped, st.Failed)
+			fmt.Fprintf(t, "stage %s/%s\tin %d\tadded %d\tout %d\tdropped %d\tfailed %d\tflagged %d\n",
+				p.Name, st.Name, st.In, st.Added, st.Out, st.Dropped, st.Failed, st.Flagged)
 		}
 		fmt.Fprintf(t, "publisher of %s\tin %d\tpublished %d\tfailed %d\treturned %d\tin flight %d\tretries %d\n",
 			p.Name, p.Publish.In, p.Publish.Published, p.Publish.Failed, p.Publish.Returned, p.Publish.InFlight, p.Publish.Retries)

@@ -104,8 +104,8 @@ func (l *line) publishShadow(abort context.Context, r *run) {
 		defer busy.Release(1)
 		r.publish(abort, l.ledger)
 		r.bookReturned(l.ledger)
-		if failed, first := r.failures(); failed > 0 {
-			l.log.Warn().Str("pipeline", r.pipeline.Name).Int("messages", failed).AnErr("first", first).Msg("shadow pipeline fails")
+		if failed, first := r.failed(); failed > 0 {
+			l.log.Warn().Str("pipeline", r.pipeline.Name).Int("failures", failed).AnErr("first", first).Msg("shadow pipeline fails")
 		}
 	})
 }
@@ -120,28 +120,26 @@ func (l *line) settle(abort context.Context, b *batch) *batch {
 // settleAll settles all jobs of b; those that failed for now are given back.
 func (l *line) settleAll(abort context.Context, b *batch) {
 	settlements := make([]Settlement, len(b.jobs))
-	for i := range b.jobs {
-		settlements[i] = l.settlement(b, i)
+	for i, j := range b.judge() {
+		settlements[i] = l.settlement(&b.jobs[i], j)
 	}
 	l.nozzle.settle(abort, settlements)
 	b.bookReturned(l.ledger)
 }
 
-// settlement returns the verdict on job i of b. One that failed for now is cancelled, or stalled
-// after its last attempt.
-func (l *line) settlement(b *batch, i int) Settlement {
-	job := &b.jobs[i]
-	verdict, pipeline, err := b.verdict(i)
-	s := Settlement{JobID: job.ID, Verdict: verdict}
-	if verdict == Finish {
+// settlement returns where a job goes. One that failed for now is cancelled, or stalled after its
+// last attempt.
+func (l *line) settlement(job *Job, j judgement) Settlement {
+	s := Settlement{JobID: job.ID, Verdict: j.verdict}
+	if j.verdict == Finish {
 		return s
 	}
-	s.Reason = pipeline.Name + ": " + err.Error()
+	s.Reason = j.pipeline.Name + ": " + j.reason.Error()
 	attempt := job.Cancelled + 1
-	if verdict == Cancel && attempt >= l.attempts {
+	if j.verdict == Cancel && attempt >= l.attempts {
 		s.Verdict = Stall
 	}
-	l.log.Warn().Str("job", job.ID).Str("pipeline", pipeline.Name).Err(err).
+	l.log.Warn().Str("job", job.ID).Str("pipeline", j.pipeline.Name).Err(j.reason).
 		Int("attempt", attempt).Msgf("job goes to %s", s.Verdict)
 	return s
 }

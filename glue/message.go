@@ -1,6 +1,10 @@
 package glue
 
-import "pushglue/glue/tree"
+import (
+	"slices"
+
+	"pushglue/glue/tree"
+)
 
 // Message is what a pipeline makes of a job: the same bytes for every channel, push host and reader.
 //
@@ -59,6 +63,7 @@ func (m *Message) Split(parts []*Message) {
 // Clone returns a copy that can be edited without changing m. It shares what nobody writes into.
 func (m *Message) Clone() *Message {
 	c := *m
+	c.Channels = slices.Clip(m.Channels)
 	if m.object != nil {
 		c.object = m.object.Clone()
 	}

@@ -2,6 +2,7 @@ package glue
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -29,28 +30,24 @@ func (b *batch) publish(ctx context.Context, ledger *Ledger) {
 }
 
 func (r *run) publish(ctx context.Context, ledger *Ledger) {
-	if len(r.open) == 0 {
+	open := slices.AppendSeq(make([]*sending, 0, len(r.sendings)), r.open())
+	if len(open) == 0 {
 		return
 	}
-	messages := make([]*Message, len(r.open))
-	outcomes := make([]error, len(r.open))
+	messages := make([]*Message, len(open))
+	outcomes := make([]error, len(open))
 	var retries int64
-	for n, i := range r.open {
-		messages[n], outcomes[n] = r.messages[i], r.outcomes[i]
-		if r.outcomes[i] != nil {
+	for n, s := range open {
+		messages[n], outcomes[n] = s.message, s.outcome
+		if s.outcome != nil {
 			retries++
 		}
 	}
 	r.pipeline.Publisher.Publish(ctx, messages, outcomes)
 
-	still := r.open[:0]
-	for n, i := range r.open {
-		r.outcomes[i] = outcomes[n]
-		if isTemporary(outcomes[n]) {
-			still = append(still, i)
-		}
+	for n, s := range open {
+		s.outcome, s.open = outcomes[n], isTemporary(outcomes[n])
 	}
-	r.open = still
 	sums := publishSums(outcomes)
 	sums.Retries = retries
 	ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: sums})

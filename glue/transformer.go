@@ -14,115 +14,231 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// transformer runs batches through the stages of pipelines.
+// transformer runs batches through the stages of the pipelines of one feed.
 type transformer struct {
-	ledger *Ledger
-	log    zerolog.Logger
+	pipelines []*Pipeline
+	way       Branch
+	ledger    *Ledger
+	log       zerolog.Logger
+}
+
+func newTransformer(pipelines []*Pipeline, ledger *Ledger, log zerolog.Logger) *transformer {
+	return &transformer{pipelines, BranchesOf(pipelines), ledger, log}
+}
+
+// Transform runs one job through the stages of p. It returns the messages to publish, in order:
+// one, more when a stage split it, none when all were dropped. The error is that of a stage.
+func (p *Pipeline) Transform(ctx context.Context, job Job) ([]*Message, error) {
+	t := newTransformer([]*Pipeline{p}, new(Ledger), zerolog.Nop())
+	b := newBatch([]Job{job}, 0, t.pipelines)
+	t.transform(ctx, b)
+	var messages []*Message
+	for _, s := range b.runs[0].sendings {
+		messages = append(messages, s.message)
+	}
+	return messages, b.runs[0].failures[0]
 }
 
 // minChunk is the least number of jobs that is worth a goroutine of its own.
 const minChunk = 32
 
 // transform makes the messages that b's runs lack: of all jobs the first time, later of those
-// that failed for now in a stage. What passes is open afterwards, in the order of the jobs.
+// that failed for now in a stage. They are open afterwards, in the order of the jobs.
 func (t *transformer) transform(ctx context.Context, b *batch) {
+	runs := make([]*run, len(t.pipelines))
 	for r := range b.runs {
-		run := &b.runs[r]
-		todo := run.untransformed()
-		if len(todo) == 0 {
-			continue
-		}
-		sums := t.inChunks(ctx, b.jobs, run, todo)
-		run.openMade(todo)
-		t.ledger.AddPipeline(sums)
+		runs[slices.Index(t.pipelines, b.runs[r].pipeline)] = &b.runs[r]
 	}
-}
-
-// untransformed returns the jobs of r that have no message and no final outcome.
-func (r *run) untransformed() []int {
-	var todo []int
-	for i, m := range r.messages {
-		first := r.outcomes[i] == nil
-		if m == nil && (first || isTemporary(r.outcomes[i])) {
-			todo = append(todo, i)
-		}
+	todo := b.untransformed()
+	if len(todo) == 0 {
+		return
 	}
-	return todo
-}
-
-// openMade opens those of the given jobs for which there is a message now.
-func (r *run) openMade(places []int) {
-	for _, i := range places {
-		if r.messages[i] != nil {
-			r.open = append(r.open, i)
-		}
-	}
-	slices.Sort(r.open)
-}
-
-// inChunks transforms the jobs at the given places on all processors and returns the counts.
-func (t *transformer) inChunks(ctx context.Context, jobs []Job, r *run, places []int) PipelineSums {
-	chunks := max(1, min(runtime.GOMAXPROCS(0), len(places)/minChunk))
-	sums := make([]PipelineSums, chunks)
+	chunks := max(1, min(runtime.GOMAXPROCS(0), len(todo)/minChunk))
+	walkers := make([]*walker, chunks)
 	var wg sync.WaitGroup
-	for c := range chunks {
-		part := places[c*len(places)/chunks : (c+1)*len(places)/chunks]
-		sums[c] = newPipelineSums(r.pipeline)
+	for c := range walkers {
+		part := todo[c*len(todo)/chunks : (c+1)*len(todo)/chunks]
+		walkers[c] = newWalker(t, runs, len(part))
 		wg.Go(func() {
 			for _, i := range part {
-				r.messages[i], r.outcomes[i] = t.message(ctx, &jobs[i], r.pipeline, &sums[c])
+				walkers[c].walk(ctx, &t.way, i, []*Message{NewMessage(b.jobs[i].ID, b.jobs[i].Payload)})
 			}
 		})
 	}
 	wg.Wait()
-	for _, more := range sums[1:] {
-		sums[0].add(more)
+	for p, r := range runs {
+		if r != nil {
+			t.collect(r, walkers, p)
+		}
 	}
-	return sums[0]
 }
 
-// message runs one job through the stages. It returns no message when a stage's verdict is an error.
-func (t *transformer) message(ctx context.Context, job *Job, p *Pipeline, sums *PipelineSums) (*Message, error) {
-	m := NewMessage(job.ID, job.Payload)
-	for i, stage := range p.Stages {
-		count := &sums.Stages[i]
-		count.In++
-		err := t.process(ctx, stage, m)
-		if err == nil && i == len(p.Stages)-1 {
-			err = m.check()
+// collect gives r the messages that walkers made for it, and books their work.
+func (t *transformer) collect(r *run, walkers []*walker, p int) {
+	again := len(r.sendings) > 0
+	for _, w := range walkers {
+		r.sendings = append(r.sendings, w.made[p]...)
+		t.ledger.AddPipeline(w.sums[p])
+	}
+	if again {
+		slices.SortStableFunc(r.sendings, func(a, b sending) int { return a.job - b.job })
+	}
+}
+
+// walker leads jobs along the way through the stages, one after the other.
+type walker struct {
+	*transformer
+	runs []*run // by pipeline; nil for those that the batch has done with
+
+	// By pipeline: what came of it.
+	made [][]sending
+	sums []PipelineSums
+}
+
+func newWalker(t *transformer, runs []*run, jobs int) *walker {
+	w := &walker{transformer: t, runs: runs, made: make([][]sending, len(runs)), sums: make([]PipelineSums, len(runs))}
+	for p, r := range runs {
+		if r != nil {
+			w.made[p] = make([]sending, 0, jobs)
+			w.sums[p] = newPipelineSums(r.pipeline)
 		}
+	}
+	return w
+}
+
+// wants reports whether pipeline p still lacks the messages of job i.
+func (w *walker) wants(p, i int) bool {
+	return w.runs[p] != nil && isTemporary(w.runs[p].failures[i])
+}
+
+// walk takes the messages of job i through a branch, and copies of them through each branch behind it.
+func (w *walker) walk(ctx context.Context, b *Branch, i int, messages []*Message) {
+	if !slices.ContainsFunc(b.Pipelines, func(p int) bool { return w.wants(p, i) }) {
+		return
+	}
+	for s := range b.Stages {
+		var count StageSums
+		var err error
+		messages, err = w.stage(ctx, b.Stages[s], messages, &count)
+		w.book(b, b.First+s, i, count, err)
+		if err != nil || len(messages) == 0 {
+			return
+		}
+	}
+	if len(b.Branches) == 0 {
+		w.finish(b.Pipelines[0], i, messages)
+		return
+	}
+	for n := range b.Branches {
+		own := messages
+		if n < len(b.Branches)-1 {
+			own = clones(messages)
+		}
+		w.walk(ctx, &b.Branches[n], i, own)
+	}
+}
+
+func clones(messages []*Message) []*Message {
+	c := make([]*Message, len(messages))
+	for i, m := range messages {
+		c[i] = m.Clone()
+	}
+	return c
+}
+
+// stage takes a job's messages through one stage. When it fails one of them it fails them all:
+// either everything that a job becomes is published, or nothing.
+func (w *walker) stage(ctx context.Context, stage NamedStage, messages []*Message, count *StageSums) ([]*Message, error) {
+	count.In = int64(len(messages))
+	passed := messages[:0]
+	for _, m := range messages {
+		err := w.process(ctx, stage, m)
 		switch {
-		case err == nil:
-			count.Out++
 		case errors.Is(err, ErrDrop):
 			count.Dropped++
-			return nil, err
-		default:
-			count.Failed++
+			continue
+		case errors.Is(err, ErrFlag):
+			count.Flagged++
+		case err != nil:
+			*count = StageSums{In: count.In, Dropped: count.Dropped, Failed: count.In - count.Dropped}
 			return nil, fmt.Errorf("stage %s: %w", stage.Name, err)
 		}
+		if m.parts == nil {
+			passed = append(passed, m)
+			continue
+		}
+		if len(m.parts) == 0 {
+			count.Dropped++
+			continue
+		}
+		count.Added += int64(len(m.parts) - 1)
+		// Clipped, so that the parts do not overwrite the messages that are still to come.
+		passed = append(slices.Clip(passed), m.parts...)
 	}
-	if len(p.Stages) == 0 {
-		if err := m.check(); err != nil {
-			return nil, err
+	count.Out = int64(len(passed))
+	return passed, nil
+}
+
+// book enters what a stage, at its place in the pipelines of b, did with job i.
+func (w *walker) book(b *Branch, place, i int, count StageSums, err error) {
+	for _, p := range b.Pipelines {
+		if !w.wants(p, i) {
+			continue
+		}
+		w.sums[p].Stages[place].add(count)
+		if err != nil || count.Out == 0 {
+			w.runs[p].failures[i] = err
 		}
 	}
-	sums.Publish.In++
-	sums.Publish.InFlight++
-	return m, nil
+}
+
+// finish checks what the stages of pipeline p have made of job i, and opens it.
+func (w *walker) finish(p, i int, messages []*Message) {
+	if err := checkAll(messages); err != nil {
+		w.runs[p].failures[i] = w.refuse(p, int64(len(messages)), err)
+		return
+	}
+	w.runs[p].failures[i] = nil
+	for _, m := range messages {
+		w.made[p] = append(w.made[p], sending{job: i, message: m, open: true})
+	}
+	w.sums[p].Publish.In += int64(len(messages))
+	w.sums[p].Publish.InFlight += int64(len(messages))
+}
+
+// refuse books n messages that passed all stages of p, but that nobody may have, as failures of
+// the last one.
+func (w *walker) refuse(p int, n int64, err error) error {
+	stages := w.sums[p].Stages
+	if len(stages) == 0 {
+		return err
+	}
+	last := &stages[len(stages)-1]
+	last.Out -= n
+	last.Failed += n
+	return fmt.Errorf("stage %s: %w", last.Name, err)
 }
 
 // process calls a stage and turns a panic into a permanent error: the next job may do better.
-func (t *transformer) process(ctx context.Context, stage NamedStage, m *Message) (err error) {
+func (w *walker) process(ctx context.Context, stage NamedStage, m *Message) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of a panic may quote payload; its type and the stack do not.
-			t.log.Error().Str("stage", stage.Name).Str("panic", fmt.Sprintf("%T", p)).
+			w.log.Error().Str("stage", stage.Name).Str("panic", fmt.Sprintf("%T", p)).
 				Bytes("stack", debug.Stack()).Msg("stage panicked")
 			err = Permanentf("panicked")
 		}
 	}()
 	return stage.Process(ctx, m)
+}
+
+func checkAll(messages []*Message) error {
+	for _, m := range messages {
+		if err := m.check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // check reports why a finished message cannot be sent to readers unchanged.

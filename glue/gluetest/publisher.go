@@ -2,6 +2,7 @@ package gluetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"pushglue/glue"
@@ -31,6 +32,13 @@ func (p *Publisher) Publish(ctx context.Context, batch []*glue.Message, outcomes
 			p.mu.Unlock()
 		}
 	}
+}
+
+// Messages returns the published messages in order.
+func (p *Publisher) Messages() []*glue.Message {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.published)
 }
 
 // IDs returns the ids of the published messages in order.
