@@ -5,9 +5,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 60s
 
-# What the tests run beside Go: a real nginx with Nchan, a real Redis; the race detector needs a C compiler.
+# What the tests run beside Go: a real nginx with Nchan, a real Redis, a real browser; the race detector needs a C compiler.
 # Where they come from elsewhere than from apt, `make test PACKAGES=` skips the check.
-PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server gcc libc6-dev
+PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium gcc libc6-dev
 INSTALL   = apt-get install -y --no-install-recommends
 
 .PHONY: help build test deps lint demo fuzz golden clean
@@ -18,8 +18,9 @@ help: ## list the targets
 build: ## the static binary: bin/pushglue
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/pushglue ./cmd/pushglue
 
-test: deps ## every test, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+test: deps ## every test, with the race detector; screenshots go to artifacts/
+	mkdir -p artifacts
+	CGO_ENABLED=1 go test -race -timeout 15m -artifacts -outputdir artifacts ./...
 
 # The services that the packages bring are not started: policy-rc.d forbids it while they are installed.
 deps: ## install what the tests need (Debian, as root), or say what is missing
@@ -53,4 +54,4 @@ golden: ## rewrite the golden files: read the diff before you commit it
 	grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -r dirname | sort -u | xargs -r -I{} go test {} -update
 
 clean: ## remove what the other targets made
-	rm -rf bin coverage.*
+	rm -rf bin artifacts coverage.*

@@ -60,6 +60,9 @@ func (m *Message) Split(parts []*Message) {
 	m.parts = append([]*Message{}, parts...)
 }
 
+// Parts returns what Split made of the message; nil if it is one.
+func (m *Message) Parts() []*Message { return m.parts }
+
 // Clone returns a copy that can be edited without changing m. It shares what nobody writes into.
 func (m *Message) Clone() *Message {
 	c := *m

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 
 	"pushglue/glue"
 	"pushglue/glue/tree"
@@ -58,24 +57,16 @@ func newAnonymize(options Options) (glue.Stage, error) {
 	if err := errors.Join(refuseID("drop", a.drop), refuseID("hash", a.hash)); err != nil {
 		return nil, err
 	}
-	for _, p := range a.hash {
-		if len(p) == 1 && p[0] == "event" {
-			return nil, errors.New("hash: the event is the message's type too, which would stay as it is")
-		}
+	if err := refuseEvent("hash", a.hash); err != nil {
+		return nil, err
 	}
 	if len(a.hash) == 0 {
 		return &a, nil
 	}
-	if o.Key.File == "" && o.Key.Env == "" {
-		o.Key.Env = defaultAnonymizeKey
-	}
-	if a.key, err = o.Key.read(); err != nil {
+	if a.key, err = o.Key.read(defaultAnonymizeKey); err != nil {
 		return nil, err
 	}
 	if o.Key.ID != "" {
-		if err := glue.CheckToken(o.Key.ID); err != nil {
-			return nil, fmt.Errorf("key: id %w", err)
-		}
 		a.prefix = o.Key.ID + "-"
 	}
 	return &a, nil

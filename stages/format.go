@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/goccy/go-yaml"
-	"github.com/itchyny/gojq"
 
 	"pushglue/glue"
 	"pushglue/glue/tree"
@@ -18,8 +16,8 @@ import (
 type Format struct {
 	keep, drop []tree.Path
 	rename     []renaming
-	code       *gojq.Code // nil without a jq expression
-	eventType  *template  // nil keeps the message's type
+	jq         *expression // nil without one
+	eventType  *template   // nil keeps the message's type
 }
 
 // renaming gives what is at a path another name.
@@ -32,9 +30,6 @@ var (
 	_ glue.Stage = (*Format)(nil)
 	_ ObjectUser = (*Format)(nil)
 )
-
-// jqTimeout bounds a jq expression, which may loop for ever, on one message.
-const jqTimeout = time.Second
 
 type formatOptions struct {
 	Keep   []string      `yaml:"keep"`
@@ -70,8 +65,8 @@ func newFormat(options Options) (glue.Stage, error) {
 		return nil, err
 	}
 	if o.JQ != "" {
-		if f.code, err = compile(o.JQ); err != nil {
-			return nil, fmt.Errorf("jq: %w", err)
+		if f.jq, err = compile("jq", o.JQ); err != nil {
+			return nil, err
 		}
 	}
 	if o.Type != "" {
@@ -106,14 +101,6 @@ func parseRenames(items yaml.MapSlice) ([]renaming, error) {
 	return renames, nil
 }
 
-func compile(expression string) (*gojq.Code, error) {
-	query, err := gojq.Parse(expression)
-	if err != nil {
-		return nil, err
-	}
-	return gojq.Compile(query)
-}
-
 // NeedsObject implements ObjectUser.
 func (f *Format) NeedsObject() bool { return true }
 
@@ -123,7 +110,7 @@ func (f *Format) Process(ctx context.Context, m *glue.Message) error {
 	if err := f.setType(m); err != nil {
 		return err
 	}
-	if f.code != nil {
+	if f.jq != nil {
 		return f.evaluate(ctx, m)
 	}
 	id := idOf(m)
@@ -155,36 +142,18 @@ func (f *Format) setType(m *glue.Message) error {
 
 // evaluate replaces the body by what the jq expression makes of it.
 func (f *Format) evaluate(ctx context.Context, m *glue.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, jqTimeout)
-	defer cancel()
-	results := f.code.RunWithContext(ctx, m.Object().Any())
-	result, ok := results.Next()
-	if !ok {
+	results, err := f.jq.run(ctx, m.Object(), 2)
+	switch {
+	case err != nil:
+		return err
+	case len(results) == 0:
 		return glue.Permanentf("jq gives nothing")
-	}
-	// The errors of jq quote the values they are about.
-	if err, isErr := result.(error); isErr {
-		switch {
-		case errors.Is(err, context.Canceled):
-			return context.Canceled
-		case errors.Is(err, context.DeadlineExceeded):
-			return glue.Permanentf("jq takes longer than %s", jqTimeout)
-		}
-		return glue.Permanentf("jq fails")
-	}
-	if _, more := results.Next(); more {
+	case len(results) > 1:
 		return glue.Permanentf("jq gives more than one result")
 	}
-	if _, isObject := result.(map[string]any); !isObject {
-		return glue.Permanentf("jq gives no object")
-	}
-	text, err := gojq.Marshal(result)
+	object, err := toObject(results[0])
 	if err != nil {
-		return glue.Permanentf("jq gives what is no JSON")
-	}
-	object, err := tree.Parse(text)
-	if err != nil {
-		return glue.Permanentf("jq: %w", err)
+		return err
 	}
 	object.Set("id", idOf(m))
 	m.SetObject(object)

@@ -2,9 +2,12 @@ package stages
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+
+	"pushglue/glue"
 )
 
 // minKeyLen is the least length of a secret key in bytes: 128 bits.
@@ -17,30 +20,55 @@ type keyOptions struct {
 	Env  string `yaml:"env"`
 }
 
-// read returns the key from its file, else from its environment variable. Errors do not quote it.
-func (o keyOptions) read() ([]byte, error) {
-	var key []byte
-	from := "environment variable " + o.Env
-	switch {
-	case o.File != "" && o.Env != "":
-		return nil, errors.New("key: give a file or an environment variable, not both")
-	case o.File != "":
-		from = "file " + o.File
-		b, err := os.ReadFile(o.File)
-		if err != nil {
-			return nil, fmt.Errorf("key: %w", err)
-		}
-		key = b
-	default:
-		value, ok := os.LookupEnv(o.Env)
-		if !ok {
-			return nil, fmt.Errorf("key: %s is not set; make a key with `openssl rand -hex 32`", from)
-		}
-		key = []byte(value)
+// read returns the key from its file, else from its environment variable, else from the one
+// called defaultEnv. Errors do not quote it.
+func (o keyOptions) read(defaultEnv string) ([]byte, error) {
+	key, from, err := o.text(defaultEnv)
+	if err != nil {
+		return nil, err
 	}
-	key = bytes.TrimSpace(key)
 	if len(key) < minKeyLen {
 		return nil, fmt.Errorf("key: %s holds %d bytes; a key has at least %d", from, len(key), minKeyLen)
 	}
 	return key, nil
+}
+
+// readHex is read for a key of size bytes that is written in hex.
+func (o keyOptions) readHex(defaultEnv string, size int) ([]byte, error) {
+	text, from, err := o.text(defaultEnv)
+	if err != nil {
+		return nil, err
+	}
+	key := make([]byte, hex.DecodedLen(len(text)))
+	if _, err := hex.Decode(key, text); err != nil || len(key) != size {
+		return nil, fmt.Errorf("key: %s does not hold %d hex digits; make a key with `openssl rand -hex %d`", from, 2*size, size)
+	}
+	return key, nil
+}
+
+// text returns the key as it is written, and where it is.
+func (o keyOptions) text(defaultEnv string) (key []byte, from string, err error) {
+	if o.ID != "" {
+		if err := glue.CheckToken(o.ID); err != nil {
+			return nil, "", fmt.Errorf("key: id %w", err)
+		}
+	}
+	switch {
+	case o.File != "" && o.Env != "":
+		return nil, "", errors.New("key: give a file or an environment variable, not both")
+	case o.File != "":
+		key, err := os.ReadFile(o.File)
+		if err != nil {
+			return nil, "", fmt.Errorf("key: %w", err)
+		}
+		return bytes.TrimSpace(key), "file " + o.File, nil
+	case o.Env == "":
+		o.Env = defaultEnv
+	}
+	from = "environment variable " + o.Env
+	value, ok := os.LookupEnv(o.Env)
+	if !ok {
+		return nil, "", fmt.Errorf("key: %s is not set; make a key with `openssl rand -hex 32`", from)
+	}
+	return bytes.TrimSpace([]byte(value)), from, nil
 }

@@ -14,12 +14,19 @@ import (
 type Options func(into any) error
 
 // Constructors has every stage's constructor under the name that pipelines files use.
-// A constructor checks its options and does no work besides reading keys.
+// A constructor checks its options and does no work besides reading keys and schemas.
 var Constructors = map[string]func(Options) (glue.Stage, error){
-	"anonymize": newAnonymize,
-	"format":    newFormat,
-	"json":      newJSON,
-	"route":     newRoute,
+	"anonymize":   newAnonymize,
+	"assert":      newAssert,
+	"darkesttime": newDarkesttime,
+	"darktime":    newDarktime,
+	"encrypt":     newEncrypt,
+	"filter":      newFilter,
+	"format":      newFormat,
+	"json":        newJSON,
+	"route":       newRoute,
+	"sanitize":    newSanitize,
+	"split":       newSplit,
 }
 
 // ObjectUser is a stage that may need the parsed body, so that a stage which gives one must
@@ -31,6 +38,11 @@ type ObjectUser interface {
 // ObjectGiver is a stage after which a message has a parsed body.
 type ObjectGiver interface {
 	GivesObject()
+}
+
+// ObjectTaker is a stage after which a message has no parsed body any more.
+type ObjectTaker interface {
+	TakesObject()
 }
 
 // ChannelGiver is a stage after which a message has channels.
@@ -56,6 +68,16 @@ func refuseID(option string, paths []tree.Path) error {
 	for _, p := range paths {
 		if isID(p) {
 			return fmt.Errorf("%s: %q is the message's id, which readers need as it is", option, p)
+		}
+	}
+	return nil
+}
+
+// refuseEvent returns an error if a path names the event, whose text is the message's type as well.
+func refuseEvent(option string, paths []tree.Path) error {
+	for _, p := range paths {
+		if len(p) == 1 && p[0] == "event" {
+			return fmt.Errorf("%s: the event is the message's type too, which would stay as it is", option)
 		}
 	}
 	return nil

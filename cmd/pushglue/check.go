@@ -42,11 +42,8 @@ func check(cmd *cobra.Command, connects bool) error {
 		fmt.Fprintf(out, "warning: %s is no setting; see pushglue run --help\n", name)
 	}
 	fmt.Fprintf(out, "%s is good:\n", c.Pipelines)
-	for _, p := range w.pipelines {
-		fmt.Fprintf(out, "  %s\n", picture(p))
-	}
-	if !connects {
-		return nil
+	if err := writePicture(out, w.pipelines); err != nil || !connects {
+		return err
 	}
 	return errors.Join(checkRedis(cmd.Context(), c, out), checkHosts(cmd.Context(), w, out))
 }
@@ -63,20 +60,6 @@ func checkNames(c config, w *wiring) error {
 	}
 	_, err = openFeeds(rdb, c, w.feeds())
 	return err
-}
-
-// picture draws a pipeline as one line.
-func picture(p glue.Pipeline) string {
-	steps := []string{"feed " + p.Feed}
-	for _, s := range p.Stages {
-		steps = append(steps, s.Name)
-	}
-	steps = append(steps, p.Target)
-	line := p.Name + ": " + strings.Join(steps, " -> ")
-	if p.Shadow {
-		line += " (shadow)"
-	}
-	return line
 }
 
 func checkRedis(ctx context.Context, c config, out io.Writer) error {

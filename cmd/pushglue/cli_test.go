@@ -107,8 +107,9 @@ func TestCheckShowsThePipelines(t *testing.T) {
 	code, stdout, stderr := command(t, "", environment("TYPO=1"), "check")
 	const want = `warning: PUSHGLUE_TYPO is no setting; see pushglue run --help
 pipelines.yml is good:
-  p: feed f -> json -> route -> push
-  dark: feed f -> json -> file (shadow)
+feed f
+  json ┬─ route ─► push   p
+       └─► file           dark (shadow)
 `
 	if code != 0 || stdout != want || stderr != "" {
 		t.Errorf("exit code %d\n%s%s\nwant\n%s", code, stdout, stderr, want)

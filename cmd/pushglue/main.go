@@ -68,7 +68,7 @@ Settings come from the environment; "pushglue run --help" lists them.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newCheckCommand(), newPutCommand(), newJobsCommand(), newDemoCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newCheckCommand(), newTryCommand(), newPutCommand(), newJobsCommand(), newDemoCommand(), newVersionCommand())
 	return root
 }
 

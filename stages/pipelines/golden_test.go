@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
@@ -28,9 +30,10 @@ type goldenMessage struct {
 
 // TestComments runs the shipped pipelines over the comments, as an application puts them.
 func TestComments(t *testing.T) {
-	push, archive, stalled := runComments(t, readLines(t, "../../testdata/comments.jsonl"))
-	golden(t, "../../testdata/comments.golden.jsonl", push)
-	golden(t, "../../testdata/comments.archive.golden.jsonl", archive)
+	published, stalled := runComments(t, readLines(t, "../../testdata/comments.jsonl"))
+	golden(t, "../../testdata/comments.golden.jsonl", published["JSONAnonHTTP"])
+	golden(t, "../../testdata/comments.secure.golden.jsonl", published["JSONSecureHTTP"])
+	golden(t, "../../testdata/comments.firehose.golden.jsonl", published["JSONAnonFile"])
 	for id, reason := range stalled {
 		t.Errorf("job %s is stalled: %s", id, reason)
 	}
@@ -56,8 +59,8 @@ func TestBadJobs(t *testing.T) {
 		}
 		payloads, names, whys = append(payloads, payload), append(names, job.Name), append(whys, job.Why)
 	}
-	push, _, stalled := runComments(t, payloads)
-	if push != "" {
+	published, stalled := runComments(t, payloads)
+	if push := published["JSONAnonHTTP"]; push != "" {
 		t.Errorf("bad jobs were published:\n%.3000s", push)
 	}
 	var reasons strings.Builder
@@ -70,11 +73,11 @@ func TestBadJobs(t *testing.T) {
 	golden(t, "../../testdata/bad-jobs.golden.txt", reasons.String())
 }
 
-func readLines(t *testing.T, path string) [][]byte {
-	t.Helper()
+func readLines(tb testing.TB, path string) [][]byte {
+	tb.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
 }
@@ -83,16 +86,19 @@ func jobID(i int) string { return fmt.Sprintf("job%04d", i) }
 
 // runComments puts payloads on the feed comments, runs the shipped pipelines over them, and
 // returns what each one published, and the reasons of the jobs that were stalled.
-func runComments(t *testing.T, payloads [][]byte) (push, archive string, stalled map[string]string) {
+func runComments(t *testing.T, payloads [][]byte) (published, stalled map[string]string) {
 	t.Helper()
-	t.Setenv("PUSHGLUE_ANONYMIZE_KEY", "golden key, known to all")
+	goldenKeys(t)
+	published, stalled = map[string]string{}, map[string]string{}
 	synctest.Test(t, func(t *testing.T) {
-		var pub, file recorder
-		list, err := pipelines.Load(testdata+"good/comments.yml", publishers(&pub))
+		list, err := pipelines.Load(testdata+"good/comments.yml", publishers(new(recorder)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		list[1].Publisher = &file
+		recorders := make([]recorder, len(list))
+		for i := range list {
+			list[i].Publisher = &recorders[i]
+		}
 		feed := gluetest.NewFeed("comments")
 		for i, payload := range payloads {
 			feed.Put(jobID(i), payload)
@@ -106,14 +112,16 @@ func runComments(t *testing.T, payloads [][]byte) (push, archive string, stalled
 		if err := engine.Run(ctx); err != nil {
 			t.Error(err)
 		}
-		push, archive, stalled = pub.String(), file.String(), map[string]string{}
+		for i := range recorders {
+			published[list[i].Name] = recorders[i].String()
+		}
 		for id, s := range feed.State().Done {
 			if s.Verdict == glue.Stall {
 				stalled[id] = s.Reason
 			}
 		}
 	})
-	return push, archive, stalled
+	return published, stalled
 }
 
 // recorder is a publisher that writes golden lines.
@@ -125,6 +133,33 @@ func (r *recorder) Publish(_ context.Context, batch []*glue.Message, outcomes []
 	lines := json.NewEncoder(&r.Buffer)
 	lines.SetEscapeHTML(false)
 	for i, m := range batch {
-		outcomes[i] = lines.Encode(goldenMessage{m.ID, m.Type, m.Channels, string(m.Body())})
+		outcomes[i] = lines.Encode(goldenMessage{m.ID, m.Type, m.Channels, string(decrypted(m.Body()))})
 	}
+}
+
+// goldenEncryptKey is the key with which the golden files were made.
+const goldenEncryptKey = "0707070707070707070707070707070707070707070707070707070707070707"
+
+// goldenKeys sets the keys with which the golden files were made.
+func goldenKeys(tb interface{ Setenv(name, value string) }) {
+	tb.Setenv("PUSHGLUE_ANONYMIZE_KEY", "golden key, known to all")
+	tb.Setenv("PUSHGLUE_ENCRYPT_KEY", goldenEncryptKey)
+}
+
+// decrypted returns what a reader with the golden key makes of a body: an encrypted one is another at every
+// run, so golden files have what is in it.
+func decrypted(body []byte) []byte {
+	object, err := jose.ParseEncryptedCompact(string(body), []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
+	if err != nil {
+		return body
+	}
+	key, err := hex.DecodeString(goldenEncryptKey)
+	if err != nil {
+		return body
+	}
+	text, err := object.Decrypt(key)
+	if err != nil {
+		return body
+	}
+	return text
 }

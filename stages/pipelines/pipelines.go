@@ -51,7 +51,7 @@ func Load(path string, publishers Publishers) ([]glue.Pipeline, error) {
 // Parse reads the text of a pipelines file; name is what errors call it. It reports all the
 // errors that it finds.
 func Parse(name string, text []byte, publishers Publishers) ([]glue.Pipeline, error) {
-	f := &file{name: name, publishers: publishers}
+	f := &file{name: name, publishers: publishers, made: map[string]glue.Stage{}}
 	pipelines := f.parse(text)
 	if err := errors.Join(f.errs...); err != nil {
 		return nil, err
@@ -63,6 +63,7 @@ func Parse(name string, text []byte, publishers Publishers) ([]glue.Pipeline, er
 type file struct {
 	name       string
 	publishers Publishers
+	made       map[string]glue.Stage // stages by name and options: what is the same is shared
 	errs       []error
 }
 
@@ -150,7 +151,7 @@ func (f *file) pipeline(node ast.Node) glue.Pipeline {
 	if fields["publish"] != nil {
 		p.Target, p.Publisher = f.publisher(fields["publish"])
 		if _, needs := p.Publisher.(ChannelUser); needs && !hasChannels && len(f.errs) == 0 {
-			f.fail(fields["publish"], "pipeline %q publishes to channels but has no stage route", p.Name)
+			f.fail(fields["publish"], "pipeline %q publishes to channels but has no stage that gives any, such as route", p.Name)
 		}
 	}
 	return p
@@ -166,22 +167,35 @@ func (f *file) stages(node ast.Node) (named []glue.NamedStage, hasChannels bool)
 		f.fail(node, "stages: want a list of stages")
 		return nil, false
 	}
-	hasObject := false
+	hasObject, taker := false, ""
 	for _, entry := range list.Values {
 		stage := f.stage(entry)
 		if user, is := stage.Stage.(stages.ObjectUser); is && user.NeedsObject() && !hasObject {
-			f.fail(entry, "stage %s works on a JSON object: put the stage json before it", stage.Name)
+			hint := "put the stage json before it"
+			if taker != "" {
+				hint = "put it before the stage " + taker
+			}
+			f.fail(entry, "stage %s works on a JSON object: %s", stage.Name, hint)
 		}
-		_, gives := stage.Stage.(stages.ObjectGiver)
-		hasObject = hasObject || gives
-		_, gives = stage.Stage.(stages.ChannelGiver)
-		hasChannels = hasChannels || gives
+		if _, gives := stage.Stage.(stages.ObjectGiver); gives {
+			if taker != "" {
+				f.fail(entry, "stage %s cannot read what the stage %s has made: put it before that", stage.Name, taker)
+			}
+			hasObject = true
+		}
+		if _, takes := stage.Stage.(stages.ObjectTaker); takes {
+			hasObject, taker = false, stage.Name
+		}
+		if _, gives := stage.Stage.(stages.ChannelGiver); gives {
+			hasChannels = true
+		}
 		named = append(named, stage)
 	}
 	return named, hasChannels
 }
 
-// stage reads a stage: its name, or its name with options.
+// stage reads a stage: its name, or its name with options. Stages of the same name and options are
+// one stage, so that pipelines which begin alike share its work.
 func (f *file) stage(entry ast.Node) glue.NamedStage {
 	name, at, options := f.named(entry, "stage")
 	if name == "" {
@@ -192,9 +206,14 @@ func (f *file) stage(entry ast.Node) glue.NamedStage {
 		f.fail(at, "unknown stage %q%s", name, didYouMean(name, slices.Sorted(maps.Keys(stages.Constructors))))
 		return glue.NamedStage{Name: name}
 	}
-	stage, err := construct(f.options(at, options))
-	if err != nil {
-		f.errs = append(f.errs, f.placed(at, "stage "+name, err))
+	key := name + " " + optionsText(options)
+	stage, ok := f.made[key]
+	if !ok {
+		var err error
+		if stage, err = construct(f.options(at, options)); err != nil {
+			f.errs = append(f.errs, f.placed(at, "stage "+name, err))
+		}
+		f.made[key] = stage
 	}
 	return glue.NamedStage{Name: name, Stage: stage}
 }

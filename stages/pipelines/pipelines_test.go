@@ -55,6 +55,7 @@ func golden(t *testing.T, path, got string) {
 const testdata = "../../testdata/pipelines/"
 
 func TestBadFiles(t *testing.T) {
+	t.Setenv("PUSHGLUE_ENCRYPT_KEY", goldenEncryptKey)
 	files, err := filepath.Glob(testdata + "bad/*.yml")
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d bad files, %v", len(files), err)
@@ -75,7 +76,7 @@ func TestBadFiles(t *testing.T) {
 }
 
 func TestGoodFiles(t *testing.T) {
-	t.Setenv("PUSHGLUE_ANONYMIZE_KEY", "golden key, known to all")
+	goldenKeys(t)
 	files, err := filepath.Glob(testdata + "good/*.yml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d good files, %v", len(files), err)

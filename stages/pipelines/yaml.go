@@ -109,6 +109,23 @@ func (f *file) decode(node ast.Node, into any) {
 	}
 }
 
+// optionsText returns options as a text that is the same for the same options, however they are
+// laid out.
+func optionsText(node ast.Node) string {
+	if node == nil || node.Type() == ast.NullType {
+		return ""
+	}
+	var value any
+	if err := yaml.NodeToValue(node, &value, yaml.UseOrderedMap()); err != nil {
+		return node.String() // the constructor will refuse it
+	}
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		return node.String()
+	}
+	return string(text)
+}
+
 // options returns what decodes the options of a stage or publisher; node may be nil.
 func (f *file) options(at, node ast.Node) stages.Options {
 	return func(into any) error {
