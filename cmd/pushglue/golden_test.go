@@ -63,3 +63,20 @@ func golden(t *testing.T, path, got string) {
 		t.Errorf("%s differs:\n got %.3000s\nwant %.3000s", path, got, want)
 	}
 }
+
+// TestThePipelinesDocument holds the pipelines of docs/pipelines.md against the picture below them.
+func TestThePipelinesDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/pipelines.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```.*?```\n(feed .*?)```").FindSubmatch(text)
+	if blocks == nil {
+		t.Fatal("it has no pipelines with a picture below")
+	}
+	workdir(t, string(blocks[1]))
+	code, stdout, stderr := command(t, "", environment(goldenKeys...), "check")
+	if want := "pipelines.yml is good:\n" + string(blocks[2]); code != 0 || stdout != want {
+		t.Errorf("exit code %d\n%s%s\nwant\n%s", code, stdout, stderr, want)
+	}
+}
