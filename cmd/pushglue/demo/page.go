@@ -1,0 +1,107 @@
+package demo
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"net/http"
+
+	"pushglue/glue/gluetest"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+// contentSecurityPolicy lets a page run its own scripts and talk to its own server, and nothing
+// else. It is the second line of defence: the first is the stage sanitize.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+	"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// page is what a browser sees of the demo, all on one origin.
+type page struct {
+	application *application
+	host        *gluetest.PushServer
+	watch       *watch
+	way         way
+	key         string // of the stage encrypt
+	account     func(context.Context) any
+}
+
+func (p *page) handler() http.Handler {
+	files, err := fs.Sub(pageFiles, "page")
+	if err != nil {
+		panic(err) // the directory is embedded
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", onlyGet(http.FileServerFS(files)))
+	mux.Handle("/comments", p.application)
+	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusOK, p.account(r.Context()))
+	})
+	mux.HandleFunc("GET /demo-way", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]any{"feed": feedName, "way": p.way})
+	})
+	mux.HandleFunc("GET /demo-threads", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, p.application.threads)
+	})
+	// The page decrypts, to show that it is possible. It may have the key because the key was made
+	// for this run of the demo and encrypts nothing else. A real page gets the keys of the
+	// channels that its user may read, after a login.
+	mux.HandleFunc("GET /demo-key", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"kid": encryptKeyID, "hex": p.key})
+	})
+	mux.HandleFunc("GET /demo.yml", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(pipelinesFile) // the client left
+	})
+	mux.HandleFunc("GET /jobs/{job}", p.serveJob)
+	mux.Handle("/subscribe/", p.host.Public())
+	mux.Handle("/poll/", p.host.Public())
+	return secure(sameOrigin(mux))
+}
+
+func (p *page) serveJob(w http.ResponseWriter, r *http.Request) {
+	t := p.watch.settledJob(r.PathValue("job"))
+	if t == nil {
+		http.Error(w, "this job is not among those that were settled last", http.StatusNotFound)
+		return
+	}
+	answer(w, http.StatusOK, t.details())
+}
+
+func onlyGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "only GET reads a page", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sameOrigin refuses what another site makes a visitor's browser send.
+func sameOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "another site cannot post here: Origin must be this page's own", http.StatusForbidden)
+	}))
+	return protection.Handler(next)
+}
+
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", contentSecurityPolicy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-cache") // the next demo on this address may be another version
+		next.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(encode(v)) // the client left
+}

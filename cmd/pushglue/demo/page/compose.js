@@ -1,0 +1,81 @@
+// compose.js: the form by which a visitor posts.
+import { $, duration } from './dom.js';
+
+const attack = `<b>Look at this!</b> <img src=x onerror="alert('pwned')"><script>alert('pwned')</script>
+<a href="javascript:alert('pwned')">a harmless link</a> <svg/onload=alert(1)> <i>and some italics</i>`;
+
+// Composer posts to the thread that it is told. posted is called with the answer's id and the text.
+export class Composer {
+  #posted = new Map(); // id -> when it was posted
+  #arrived = new Map(); // id -> when it arrived, of the last ones
+
+  constructor(posted) {
+    this.posted = posted;
+    this.thread = '1';
+    const { author, message } = { author: $('author'), message: $('message') };
+    author.value = remembered() ?? `Guest ${100 + Math.floor(Math.random() * 900)}`;
+    author.addEventListener('change', () => remember(author.value));
+    $('attack').addEventListener('click', () => {
+      message.value = attack;
+      message.focus();
+      this.#say('Post it, and see what the stage sanitize leaves of it.');
+    });
+    message.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) $('composer').requestSubmit();
+    });
+    $('composer').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#post(author.value, message);
+    });
+  }
+
+  async #post(author, message) {
+    const start = performance.now();
+    try {
+      const response = await fetch('/comments', {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ author, message: message.value, thread: this.thread }),
+      });
+      if (!response.ok) throw new Error(await response.text());
+      const { id } = await response.json();
+      this.posted(id, message.value);
+      message.value = '';
+      this.#posted.set(id, start);
+      this.#tell(id);
+    } catch (error) {
+      this.#say(error.message, true);
+    }
+  }
+
+  // arrived is told of every message. One may come before the answer to its post.
+  arrived(id) {
+    if (!id.startsWith('visitor-')) return;
+    this.#arrived.set(id, performance.now());
+    if (this.#arrived.size > 20) this.#arrived.delete(this.#arrived.keys().next().value);
+    this.#tell(id);
+  }
+
+  #tell(id) {
+    const [start, end] = [this.#posted.get(id), this.#arrived.get(id)];
+    if (start === undefined || end === undefined) return;
+    this.#posted.delete(id);
+    const took = duration(Math.round((end - start) * 1000));
+    this.#say(`It went through the feed, the stages and the push host, and was back here after ${took}.`);
+  }
+
+  #say(text, wrong = false) {
+    const line = $('posted');
+    line.textContent = text;
+    line.classList.toggle('wrong', wrong);
+  }
+}
+
+// A browser may forbid a page to store anything.
+function remembered() {
+  try { return sessionStorage.getItem('author'); } catch { return null; }
+}
+
+function remember(author) {
+  try { sessionStorage.setItem('author', author); } catch { /* then the next page asks again */ }
+}

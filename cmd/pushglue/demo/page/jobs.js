@@ -1,0 +1,181 @@
+// jobs.js: the last jobs, and what each stage made of one of them.
+import { $, duration, h, parse } from './dom.js';
+import { diff, show } from './diff.js';
+import { open } from './jwe.js';
+
+const mostJobs = 12;
+
+const what = {
+  feed: 'What the application put. Redis holds it until its outcome is known.',
+  json: 'Parses the payload. Its id and event become the message’s.',
+  anonymize: 'Removes what no reader may see, and makes a keyed pseudonym of the author’s id.',
+  sanitize: 'Leaves the harmless markup of what users wrote, and nothing that runs.',
+  route: 'Names the channels. One request will carry all of them.',
+  format: 'Keeps the members that readers get.',
+  encrypt: 'Makes the body a JWE, which only the holders of a key can read.',
+  push: 'One POST to each push host: these bytes, for every channel and every reader.',
+  file: 'One line in a file. It is on the disk before the job is finished.',
+  finished: 'The job leaves the feed now that all publishers are done with it.',
+};
+
+export class Jobs {
+  #list = $('jobs');
+  #traces = [];
+  #due = false;
+  #node = 2; // the place of the way that is shown
+  #job; // details of the job that is shown
+
+  constructor(way) {
+    this.way = way;
+    this.chosen = undefined; // its job id
+    for (const type of ['pointerenter', 'focusin']) this.#list.addEventListener(type, () => this.#hold(true));
+    for (const type of ['pointerleave', 'focusout']) this.#list.addEventListener(type, () => this.#hold(false));
+  }
+
+  take(trace) {
+    this.#traces.unshift(trace);
+    this.#traces.length = Math.min(this.#traces.length, mostJobs);
+    if (this.chosen === undefined || trace.id === this.awaited) {
+      this.awaited = undefined;
+      this.choose(trace.job);
+    }
+    if (this.#due || this.held) return;
+    this.#due = true;
+    setTimeout(() => { this.#due = false; this.#draw(); }, 100);
+  }
+
+  // await makes the job of a message the chosen one, now or as soon as it is settled.
+  await(id, node) {
+    if (node) this.#node = node;
+    const trace = this.#traces.find((t) => t.id === id);
+    if (trace) this.choose(trace.job);
+    else this.awaited = id;
+  }
+
+  // #hold keeps the list still while somebody aims at it.
+  #hold(held) {
+    this.held = held;
+    $('held').hidden = !held;
+    if (!held) this.#draw();
+  }
+
+  #draw() {
+    if (this.held) return;
+    const most = Math.max(...this.#traces.map((t) => t.took));
+    this.#list.replaceChildren(...this.#traces.map((t) => h('li', {}, this.#row(t, most))));
+  }
+
+  #row(t, most) {
+    const publishing = Math.min(...t.steps.filter((s) => this.way.place(s.node)?.kind === 'publisher').map((s) => s.at), t.settle);
+    const bar = h('span', { class: 'bar', 'aria-hidden': true });
+    for (const [kind, length] of [['stages', publishing], ['publish', t.settle - publishing], ['settle', t.took - t.settle]]) {
+      bar.append(h('i', { class: kind }));
+      bar.lastChild.style.width = `${(100 * length) / most}%`;
+    }
+    return h('button', {
+      type: 'button', 'data-job': t.job, 'aria-pressed': String(t.job === this.chosen), onclick: () => this.choose(t.job),
+    }, h('span', { class: 'id' }, t.id), h('span', { class: 'took' }, duration(t.took)), bar,
+    t.verdict === 'finish' ? null : h('span', { class: 'wrong' }, t.verdict));
+  }
+
+  async choose(job) {
+    this.chosen = job;
+    for (const button of this.#list.querySelectorAll('button')) {
+      button.setAttribute('aria-pressed', String(button.dataset.job === job));
+    }
+    const response = await fetch(`/jobs/${job}`);
+    if (job !== this.chosen) return;
+    if (!response.ok) {
+      $('inspector').replaceChildren(h('p', { class: 'hint' }, 'The demo remembers only its last jobs, and this is none of them any more.'));
+      return;
+    }
+    this.#job = await response.json();
+    this.look(this.#node);
+  }
+
+  // look shows what happened to the chosen job at a place of the way.
+  async look(node) {
+    this.#node = node;
+    this.way.choose(node);
+    const job = this.#job;
+    if (!job) return;
+    const place = this.way.place(node);
+    const content = await this.#content(job, place);
+    if (job !== this.#job || node !== this.#node) return;
+    const done = job.steps.findLast((s) => s.node === node);
+    const time = { feed: `waited ${duration(job.waited)}`, end: `${duration(job.took)} after the claim` }[place.kind] ?? (done && duration(done.took));
+    $('inspector').replaceChildren(
+      h('h3', {}, place.name, ' ', h('small', {}, [`job ${job.id}`, place.pipeline, time].filter(Boolean).join(' · '))),
+      h('p', { class: 'hint' }, what[place.kind === 'feed' ? 'feed' : place.name] ?? ''),
+      ...content,
+    );
+  }
+
+  async #content(job, place) {
+    const after = job.after.findLast((m) => m.node === place.node);
+    if (place.kind === 'feed') return [show(diff(value(job.payload), value(job.payload)))];
+    if (place.kind === 'end') return [this.#times(job)];
+    if (!after) return [h('p', { class: 'hint' }, 'This job did not come here.')];
+    const before = this.#before(job, place);
+    const step = job.steps.findLast((s) => s.node === place.node);
+    const error = step.error ? [h('p', { class: 'wrong' }, `${step.outcome}: ${step.error}`)] : [];
+    const lines = [...head(before, after), ...body(before, after)];
+    const unchanged = lines.every((l) => l.sign === ' ') && place.kind === 'stage'
+      ? [h('p', { class: 'hint' }, 'Nothing had to change in this one.')] : [];
+    if (!isSealed(after.body)) return [...error, ...unchanged, show(lines)];
+    return [...error, await sealed(after)];
+  }
+
+  // #before returns the message as it came to a place.
+  #before(job, place) {
+    const from = this.way.edges.find((e) => e.to === place).from;
+    return job.after.findLast((m) => m.node === from.node) ?? { id: job.job, type: '', channels: null, body: job.payload };
+  }
+
+  #times(job) {
+    const rows = job.steps.map((s) => {
+      const place = this.way.place(s.node);
+      return h('tr', {}, h('th', { scope: 'row' }, place.name, ' ', h('small', {}, place.pipeline ?? '')),
+        h('td', {}, `+${duration(s.at)}`), h('td', {}, duration(s.took)), h('td', {}, s.outcome));
+    });
+    rows.push(h('tr', {}, h('th', { scope: 'row' }, 'settle'), h('td', {}, `+${duration(job.settle)}`), h('td', {}, duration(job.took - job.settle)), h('td', {}, job.verdict)));
+    return h('table', { class: 'times' },
+      h('thead', {}, h('tr', {}, ...['', 'begins', 'takes', 'outcome'].map((t) => h('th', { scope: 'col' }, t)))), h('tbody', {}, ...rows));
+  }
+}
+
+const isSealed = (text) => /^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
+
+function value(text) {
+  try { return parse(text); } catch { return text; }
+}
+
+// head is what a message has beside its body.
+function head(before, after) {
+  const fields = (m) => {
+    const f = { id: m.id };
+    if (m.type) f.type = m.type;
+    if (m.channels) f.channels = m.channels.join('  ');
+    return f;
+  };
+  return diff(fields(before), fields(after)).slice(1, -1).map(({ sign, text }) =>
+    ({ sign, depth: 0, text: text.replace(/^"(\w+)": "?/, '$1  ').replace(/"?,?$/, '') }));
+}
+
+function body(before, after) {
+  return diff(value(before.body), value(after.body));
+}
+
+// sealed shows a JWE and, beside it, what a reader with the key makes of it.
+async function sealed(message) {
+  const parts = message.body.split('.').flatMap((part, i) => [i ? '.' : '', h('span', { class: `part${i}` }, part)]);
+  const column = (title, ...content) => h('div', {}, h('h4', {}, title), ...content);
+  let opened;
+  try {
+    const { header, body } = await open(message.body);
+    opened = column('With the key', show(diff(value(body), value(body))), h('p', { class: 'hint' }, `Decrypted in this page: ${header.alg}, ${header.enc}, key “${header.kid}”.`));
+  } catch (error) {
+    opened = column('With the key', h('p', { class: 'wrong' }, `It does not open here. ${error.message}`));
+  }
+  return h('div', { class: 'sealed' }, column('On the wire', h('p', { class: 'jwe' }, ...parts)), opened);
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// TestDemoInABrowser uses the demo's page in two tabs of a real browser. One of them ignores the
+// page's Content-Security-Policy, so that it is the stage sanitize which must protect it.
+func TestDemoInABrowser(t *testing.T) {
+	demo := startDemo(t, "--for", "1h")
+	browser := startBrowser(t)
+	plain := openTab(browser, t, demo.url, false)
+	bare := openTab(browser, t, demo.url, true)
+	tabs := map[string]*tab{"plain": plain, "without CSP": bare}
+
+	// A comment from one tab reaches both.
+	const greeting = "Hello from one tab & <b>the other</b>"
+	plain.post("Ann & <i>Bo</i>", greeting)
+	for name, tab := range tabs {
+		tab.until(name+" shows the comment", `[...document.querySelectorAll('#thread .post')].some((p) =>
+			p.querySelector('.meta b').textContent === 'Ann & Bo' && p.querySelector('.text').innerHTML === 'Hello from one tab &amp; <b>the other</b>')`)
+	}
+	plain.until("the tab tells how long it took", `/was back here after [0-9.]+ (µs|ms|s)\.$/.test(document.getElementById('posted').textContent)`)
+	plain.until("the tab knows its own", `document.querySelector('.post.own')`)
+
+	// An attack reaches both as well, defused.
+	plain.post("Mallory", `marker <script>window.pwned=1</script><img src=x onerror="window.pwned=1"><a href="javascript:window.pwned=1">link</a><b id="ledger">id</b>`)
+	for name, tab := range tabs {
+		tab.until(name+" shows the comment", `[...document.querySelectorAll('#thread .text')].some((e) => e.textContent.startsWith('marker'))`)
+		tab.until(name+" has tried to load the picture", `document.querySelector('#thread img.broken')`)
+		if found := evaluate[string](tab, offences); found != "" {
+			t.Errorf("%s: the thread contains %s", name, found)
+		}
+		if evaluate[bool](tab, `'pwned' in window`) {
+			t.Errorf("%s: the attack ran", name)
+		}
+	}
+	controlTheAttack(t, plain, bare)
+
+	// What happened to it is there to see.
+	plain.until("the inspector shows what sanitize removed", `document.querySelector('#inspector h3').textContent.startsWith('sanitize job visitor-2')
+		&& document.querySelector('.diff .removed')?.textContent.includes('onerror')
+		&& !document.querySelector('.diff .added')?.textContent.includes('onerror')`)
+	plain.do(chromedp.Click(chromedp.Search(`//*[@id="way"]/button[span="encrypt"]`)))
+	plain.until("the page decrypts", `document.querySelector('.jwe') && document.querySelector('.sealed .diff')?.textContent.includes('marker')`)
+	plain.until("the last jobs are listed", `document.querySelectorAll('#jobs button').length === 12`)
+	for name, tab := range tabs {
+		tab.until(name+": the ledger balances", `document.getElementById('badge').dataset.state === 'good'`)
+		if evaluate[bool](tab, `document.querySelector('.mark.wrong') !== null`) {
+			t.Errorf("%s: an account does not balance", name)
+		}
+	}
+	if evaluate[bool](plain, `document.querySelector('.talk .account, #thread [id]') !== null || document.querySelector('.books .account') === null`) {
+		t.Error("a comment took the place of a part of the page")
+	}
+	plain.screenshot("demo.png")
+
+	// The end.
+	demo.stop()
+	plain.until("the tab tells that the stream is lost", `document.getElementById('state').dataset.state === 'lost'`)
+	for name, tab := range tabs {
+		tab.check(name, demo.url)
+	}
+}
+
+// offences finds in the thread whatever could run.
+const offences = `[...document.querySelectorAll('#thread .text *')].flatMap((e) => [
+	...(['SCRIPT', 'IFRAME', 'OBJECT', 'EMBED', 'FORM', 'STYLE', 'LINK', 'META', 'BASE'].includes(e.tagName) ? [e.tagName] : []),
+	...[...e.attributes].filter((a) => /^on/i.test(a.name) || /^\s*(javascript|data|vbscript):/i.test(a.value)).map((a) => a.name + '=' + a.value),
+]).join(' ')`
+
+// controlTheAttack makes sure that the attack would be noticed: what is not sanitized runs in the tab
+// without CSP, and is stopped by it in the other.
+func controlTheAttack(t *testing.T, plain, bare *tab) {
+	t.Helper()
+	const attack = `(() => {
+		const e = document.createElement('div');
+		e.hidden = true;
+		e.innerHTML = '<img src=x onerror="window.control = 1">';
+		e.firstChild.addEventListener('error', () => { window.tried = 1; });
+		document.body.append(e);
+	})()`
+	for _, tab := range []*tab{plain, bare} {
+		tab.do(chromedp.Evaluate[chromedp.Void](attack))
+		tab.until("the control has failed to load", `window.tried === 1`)
+	}
+	if evaluate[bool](plain, `'control' in window`) {
+		t.Error("the page's Content-Security-Policy lets inline scripts run")
+	}
+	if !evaluate[bool](bare, `'control' in window`) {
+		t.Error("the tab without CSP has one: this test shows nothing about the stage sanitize")
+	}
+}
+
+// startBrowser starts Chromium without a window. It ends with the test.
+func startBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatalf("%v: install it with apt-get install chromium, or make deps", err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, closeBrowser := chromedp.NewContext(ctx)
+	t.Cleanup(closeBrowser)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// tab is a page in a browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	requests []string // URLs
+	failures []string // errors of the page's scripts
+}
+
+// openTab opens the page at an address and waits until its stream is open.
+func openTab(browser context.Context, t *testing.T, address string, bypassCSP bool) *tab {
+	t.Helper()
+	ctx, closeTab := chromedp.NewContext(browser)
+	t.Cleanup(closeTab)
+	p := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, p.note); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: bypassCSP}); err != nil {
+		t.Fatal(err)
+	}
+	p.do(chromedp.EmulateViewport(1280, 1400), chromedp.Navigate(address))
+	p.until("the stream is open", `document.getElementById('state').dataset.state === 'live'`)
+	return p
+}
+
+func (p *tab) note(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		p.requests = append(p.requests, e.Request.URL)
+	case *runtime.EventExceptionThrown:
+		p.failures = append(p.failures, e.ExceptionDetails.Text+" "+e.ExceptionDetails.Exception.Description)
+	}
+}
+
+// do runs actions, each of which must work.
+func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// evaluate returns the value of a JavaScript expression.
+func evaluate[T any](p *tab, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+// until waits until a JavaScript expression is true.
+func (p *tab) until(what, expression string) {
+	p.t.Helper()
+	eventually(p.t, what, func() bool { return evaluate[bool](p, "Boolean("+expression+")") })
+}
+
+// post fills in the form and sends it.
+func (p *tab) post(author, message string) {
+	p.t.Helper()
+	p.do(
+		chromedp.SetValue(chromedp.ID("author"), author),
+		chromedp.SendKeys(chromedp.ID("message"), message),
+		chromedp.Click(chromedp.CSS("#composer button[type=submit]")),
+	)
+	p.until("the comment is posted", `document.getElementById('message').value === ''`)
+}
+
+func (p *tab) screenshot(name string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	path := filepath.Join(p.t.ArtifactDir(), name)
+	if err := os.WriteFile(path, picture, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Log("screenshot:", path)
+}
+
+// check makes sure that the tab asked nobody but the demo, and that its scripts had no error.
+func (p *tab) check(name, origin string) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, request := range p.requests {
+		u, err := url.Parse(request)
+		if err != nil || u.Scheme != "data" && u.Scheme+"://"+u.Host != origin {
+			p.t.Errorf("%s asked for %s", name, request)
+		}
+	}
+	if len(p.requests) < 10 {
+		p.t.Errorf("%s made only the requests %v: is this all?", name, p.requests)
+	}
+	if len(p.failures) > 0 {
+		p.t.Errorf("%s: errors of scripts: %s", name, strings.Join(p.failures, "\n"))
+	}
+}
