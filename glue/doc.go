@@ -37,7 +37,8 @@
 // Run stops in two steps. When its context is done nothing more is claimed, and what is claimed
 // is published and settled within the drain time; the rest goes back to the head of its feed, in
 // order and uncounted. Abort gives everything back at once. A process that is killed leaves its
-// jobs in the feed, claimed: nothing is lost, but nobody ends such claims yet. thoonk.Feed.Reap can.
+// jobs in the feed, claimed: nothing is lost, but only an operator ends such claims yet, with
+// thoonk.Feed.Reap.
 //
 // The package imports neither Redis nor HTTP: glue/thoonk implements Feed, glue/push and glue/file
 // implement Publisher, and package stages implements Stage. Every count goes into the Ledger.

@@ -41,7 +41,7 @@ func TestErrors(t *testing.T) {
 		"unknown command":   {"rnu", nil, "", 2, `pushglue: unknown command "rnu"\nTry: pushglue --help\n`},
 		"unknown flag":      {"run --fast", nil, "", 2, `pushglue: unknown flag: --fast\nTry: pushglue --help\n`},
 		"argument too many": {"run now", nil, "", 2, `pushglue: pushglue run: unknown command "now" for "pushglue run"\nTry: pushglue --help\n`},
-		"no feed":           {"jobs", nil, "", 2, `pushglue: pushglue jobs: accepts 1 arg\(s\), received 0\nTry: pushglue --help\n`},
+		"no feed":           {"jobs", nil, "", 2, `(?s)Shows how many jobs .*pushglue jobs FEED \[command\].*pushglue: pushglue jobs: which feed\?\nTry: pushglue --help\n`},
 		"no pipelines file": {"run", []string{"PIPELINES=no/such.yml"}, "", 1, `pushglue: read pipelines file: stat no/such.yml: no such file or directory\n`},
 		"unknown stage":     {"run", nil, strings.Replace(goodPipelines, "json", "jsno", 1), 1, `pushglue: pipelines.yml:4:14: unknown stage "jsno"; did you mean "json"\?\n`},
 		"missing key": {

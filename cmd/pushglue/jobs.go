@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"text/tabwriter"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,34 +17,86 @@ import (
 	"pushglue/glue/thoonk"
 )
 
+// newJobsCommand returns a command whose first argument is a feed and whose other ones are for the
+// commands of that feed, which newFeedCommand makes: cobra has no commands behind an argument.
 func newJobsCommand() *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "jobs FEED",
-		Short: "Show how many jobs a feed holds, and how old they are",
-		Args:  arguments(cobra.ExactArgs(1)),
+		Use:                "jobs FEED [COMMAND]",
+		Short:              "Show how a feed stands; list, show, retry, cancel and retract its jobs",
+		DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			return jobs(c.Context(), args[0], asJSON, c.OutOrStdout())
+			switch {
+			case len(args) == 0:
+				c.SetOut(c.ErrOrStderr())
+				return errors.Join(c.Help(), usageError{errors.New("pushglue jobs: which feed?")})
+			case args[0] == "-h" || args[0] == "--help":
+				return c.Help()
+			case args[0] == "" || strings.HasPrefix(args[0], "-"):
+				return usageError{fmt.Errorf("pushglue jobs: the feed comes first, as in: pushglue jobs FEED --json; there is %q in its place", args[0])}
+			}
+			feed := newFeedCommand(args[0])
+			feed.SetArgs(args[1:])
+			feed.SetIn(c.InOrStdin())
+			feed.SetOut(c.OutOrStdout())
+			feed.SetErr(c.ErrOrStderr())
+			return feed.ExecuteContext(c.Context())
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		feed := newFeedCommand("")
+		feed.SetOut(c.OutOrStdout())
+		_ = feed.Help() // it fails only when the output does
+	})
 	return cmd
 }
 
-// feedReport is what jobs shows of a feed. Ages are in seconds; null when there is no such job.
-type feedReport struct {
-	Feed        string   `json:"feed"`
-	Queued      int64    `json:"queued"`
-	Claimed     int64    `json:"claimed"`
-	Stalled     int64    `json:"stalled"`
-	Cancelled   int64    `json:"cancelled"` // in the feed, and cancelled at least once
-	Put         int64    `json:"put"`
-	Finished    int64    `json:"finished"`
-	OldestPut   *float64 `json:"oldestPutSeconds"`
-	OldestClaim *float64 `json:"oldestClaimSeconds"`
+// newFeedCommand returns the tree of commands for one feed. Without a command, the feed is counted.
+func newFeedCommand(name string) *cobra.Command {
+	var r reporting
+	cmd := &cobra.Command{
+		Use:         "jobs",
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "pushglue jobs FEED"},
+		Long: `Shows how many jobs a feed holds in each state, how old they are, and how many come and go a
+second. The commands list jobs, show one, and move or delete some:
+
+  queued   waits to be claimed by a worker
+  claimed  is with a worker
+  stalled  is out of the running until it is retried: it cannot work, or was tried too often
+
+Other workers, of pushglue, thoonk.py or thoonk.js, can go on meanwhile.`,
+		Example: `  pushglue jobs comments
+  pushglue jobs comments list claimed --older 5m
+  pushglue jobs comments retry --all`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("%s: unknown command %q; there are list, show, retry, cancel and retract", c.CommandPath(), args[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			if r.over < 0 {
+				return usageError{errors.New("--over is less than 0s")}
+			}
+			r.out = c.OutOrStdout()
+			return withFeed(c.Context(), name, func(feed *thoonk.Feed) error { return r.run(c.Context(), feed) })
+		},
+	}
+	cmd.Flags().DurationVar(&r.over, "over", time.Second, "how long to count what is put and finished; 0 for not at all")
+	jsonFlag(cmd, &r.asJSON)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.AddCommand(newListCommand(name), newShowCommand(name), newRetryCommand(name), newCancelCommand(name), newRetractCommand(name))
+	return cmd
 }
 
-func jobs(ctx context.Context, name string, asJSON bool, out io.Writer) error {
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print one JSON object")
+}
+
+// withFeed connects to Redis and calls do with the feed of this name.
+func withFeed(ctx context.Context, name string, do func(*thoonk.Feed) error) error {
 	c, err := readConfig()
 	if err != nil {
 		return err
@@ -56,54 +110,52 @@ func jobs(ctx context.Context, name string, asJSON bool, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := report(ctx, feed)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return json.NewEncoder(out).Encode(r)
-	}
-	return r.write(out)
+	return do(feed)
 }
 
-func report(ctx context.Context, feed *thoonk.Feed) (feedReport, error) {
-	counts, err := feed.Counts(ctx)
-	put, putErr := feed.OldestPut(ctx)
-	claim, claimErr := feed.OldestClaim(ctx)
-	now := time.Now()
-	return feedReport{
-		Feed: feed.Name(), Queued: counts.Queued, Claimed: counts.Claimed, Stalled: counts.Stalled,
-		Cancelled: counts.Cancelled, Put: counts.Put, Finished: counts.Finished,
-		OldestPut: age(now, put), OldestClaim: age(now, claim),
-	}, errors.Join(err, putErr, claimErr)
+// untilSignal returns a context that a SIGINT or SIGTERM ends. What works on many jobs looks at it
+// between two pages, and lets the page at hand come to its end: so it can say how far it got. A
+// second signal ends the process.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
-// age returns the seconds from then to now, or nil if then is no time.
-func age(now, then time.Time) *float64 {
-	if then.IsZero() {
-		return nil
+func parseState(name string) (thoonk.State, error) {
+	for _, state := range []thoonk.State{thoonk.Queued, thoonk.Claimed, thoonk.Stalled} {
+		if state.String() == name {
+			return state, nil
+		}
 	}
-	seconds := max(0, now.Sub(then).Seconds())
-	return &seconds
+	return 0, fmt.Errorf("%q is no state of a job: it is queued, claimed or stalled", name)
 }
 
-func (r feedReport) write(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "feed %s\t\n", r.Feed)
-	fmt.Fprintf(t, "queued\t%d\n", r.Queued)
-	fmt.Fprintf(t, "claimed\t%d\n", r.Claimed)
-	fmt.Fprintf(t, "stalled\t%d\n", r.Stalled)
-	fmt.Fprintf(t, "cancelled once or more\t%d\n", r.Cancelled)
-	fmt.Fprintf(t, "oldest queued or claimed\t%s\n", ageText(r.OldestPut))
-	fmt.Fprintf(t, "oldest claim\t%s\n", ageText(r.OldestClaim))
-	fmt.Fprintf(t, "ever put\t%d\n", r.Put)
-	fmt.Fprintf(t, "ever finished\t%d\n", r.Finished)
-	return t.Flush()
-}
-
-func ageText(seconds *float64) string {
-	if seconds == nil {
-		return "-"
+// stateCount returns how many jobs of a state the feed holds.
+func stateCount(counts thoonk.Counts, state thoonk.State) int {
+	switch state {
+	case thoonk.Queued:
+		return int(counts.Queued)
+	case thoonk.Claimed:
+		return int(counts.Claimed)
 	}
-	return time.Duration(*seconds * float64(time.Second)).Round(time.Millisecond).String()
+	return int(counts.Stalled)
+}
+
+// jobCount names a number of jobs: "1 job", "5,014 jobs", and of a state: "5,014 stalled jobs".
+func jobCount(n int, state ...string) string {
+	what := "jobs"
+	if n == 1 {
+		what = "job"
+	}
+	return strings.Join(append(append([]string{thousands(n)}, state...), what), " ")
+}
+
+// thousands writes a number that is not negative for people.
+func thousands(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }

@@ -85,9 +85,12 @@ func startDaemon(t *testing.T, settings ...string) *daemonProcess {
 	return d
 }
 
+// raceAtExit keeps the race detector from sleeping for a second at the end of each process.
+const raceAtExit = "GORACE=atexit_sleep_ms=0"
+
 // environment returns an environment with these settings of pushglue and no others.
 func environment(settings ...string) []string {
-	env := []string{asPushglue + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PUSHGLUE_HTTP_ADDR="}
+	env := []string{asPushglue + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PUSHGLUE_HTTP_ADDR=", raceAtExit}
 	for _, s := range settings {
 		env = append(env, "PUSHGLUE_"+s)
 	}

@@ -129,18 +129,74 @@ func (f *Feed) Job(ctx context.Context, id string) (Record, error) {
 	if err != nil {
 		return Record{}, f.failed("read a job of", err)
 	}
-	record := Record{
-		Job:   glue.Job{ID: id, Feed: f.name, Payload: []byte(payload.Val()), Cancelled: int(times), Put: scoreTime(put.Val())},
-		State: Queued,
-	}
-	switch {
-	case stalled.Val():
-		record.State = Stalled
-	case claimed.Err() == nil:
-		record.State = Claimed
-		record.ClaimedAt = scoreTime(claimed.Val())
-	}
+	record := Record{Job: glue.Job{ID: id, Feed: f.name, Payload: []byte(payload.Val()), Cancelled: int(times), Put: scoreTime(put.Val())}}
+	record.State, record.ClaimedAt = place(stalled.Val(), claimed)
 	return record, nil
+}
+
+// place returns a job's state and the time of its claim, from what the sets of stalled and claimed
+// ids say of it.
+func place(stalled bool, claimed *redis.FloatCmd) (state State, claimedAt time.Time) {
+	switch {
+	case stalled:
+		return Stalled, time.Time{}
+	case claimed.Err() == nil:
+		return Claimed, scoreTime(claimed.Val())
+	}
+	return Queued, time.Time{}
+}
+
+// Entry is a job and where it is, without its payload.
+type Entry struct {
+	ID        string
+	State     State
+	Put       time.Time // zero for a stalled job, as a rule: its time is taken away
+	ClaimedAt time.Time // zero unless the job is claimed
+	Cancelled int       // times the job went back to the feed
+	Size      int       // of the payload, in bytes
+}
+
+// Describe returns what the feed holds of these jobs, in their order, and leaves out those that it
+// does not hold. Up to 1,000 are of one moment, and one round trip; it reads no payload. A lost job
+// counts as queued, as with Job.
+func (f *Feed) Describe(ctx context.Context, ids ...string) ([]Entry, error) {
+	entries := make([]Entry, 0, len(ids))
+	for part := range slices.Chunk(ids, chunk) {
+		var err error
+		if entries, err = f.describe(ctx, entries, part); err != nil {
+			return nil, f.failed("describe jobs of", err)
+		}
+	}
+	return entries, nil
+}
+
+func (f *Feed) describe(ctx context.Context, entries []Entry, ids []string) ([]Entry, error) {
+	k := &f.keys
+	exists, size, claimed := make([]*redis.BoolCmd, len(ids)), make([]*redis.IntCmd, len(ids)), make([]*redis.FloatCmd, len(ids))
+	tx := f.rdb.TxPipeline()
+	for i, id := range ids {
+		exists[i] = tx.HExists(ctx, k.items, id)
+		size[i] = tx.HStrLen(ctx, k.items, id)
+		claimed[i] = tx.ZScore(ctx, k.claimed, id)
+	}
+	put := tx.ZMScore(ctx, k.published, ids...)
+	cancelled := tx.HMGet(ctx, k.cancelled, ids...)
+	stalled := tx.SMIsMember(ctx, k.stalled, anySlice(ids)...)
+	if err := execute(ctx, tx); err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if !exists[i].Val() {
+			continue
+		}
+		entry := Entry{ID: id, Put: scoreTime(put.Val()[i]), Size: int(size[i].Val())}
+		entry.State, entry.ClaimedAt = place(stalled.Val()[i], claimed[i])
+		if times, ok := cancelled.Val()[i].(string); ok {
+			entry.Cancelled, _ = strconv.Atoi(times) // what is no number is none: it hides no job
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
 }
 
 // OldestPut returns when the job was put that has waited for longest of those that are queued or
@@ -182,11 +238,7 @@ func (f *Feed) Older(ctx context.Context, state State, age time.Duration, limit 
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(found))
-	for i, entry := range found {
-		ids[i] = entry.id
-	}
-	return ids, nil
+	return agedIDs(found), nil
 }
 
 // aged is a job's id with a time in ms.
@@ -224,23 +276,17 @@ func (f *Feed) older(ctx context.Context, times, age string, limit int, skipClai
 // Stalled returns the ids of up to limit stalled jobs, in no order.
 func (f *Feed) Stalled(ctx context.Context, limit int) ([]string, error) {
 	var ids []string
-	seen := map[string]bool{}
-	for cursor := uint64(0); len(ids) < limit; {
-		page, next, err := f.rdb.SScan(ctx, f.keys.stalled, cursor, "", int64(min(limit, chunk))).Result()
+	if limit <= 0 {
+		return nil, nil
+	}
+	for page, err := range f.walkStalled(ctx) {
 		if err != nil {
-			return nil, f.failed("list stalled jobs of", err)
+			return nil, err
 		}
-		for _, id := range page {
-			// A scan can come to one id twice.
-			if !seen[id] && len(ids) < limit {
-				seen[id] = true
-				ids = append(ids, id)
-			}
+		ids = append(ids, page...)
+		if len(ids) >= limit {
+			return ids[:limit], nil
 		}
-		if next == 0 {
-			break
-		}
-		cursor = next
 	}
 	return ids, nil
 }

@@ -10,6 +10,23 @@ import (
 // headSize is how many ids at the head of the queue Lost and Recover look at. Old jobs are there.
 const headSize = 10 * chunk
 
+// Cancel ends the claims of these jobs, whoever made them, and returns the ids of those that were
+// claimed and went back to the end of the feed, with one more cancellation. Settle with the
+// verdict Cancel is for the worker that made the claim. With an error, the ids put back so far are
+// returned too.
+//
+// Source: contract.txt, "Cancel".
+func (f *Feed) Cancel(ctx context.Context, ids ...string) (queued []string, err error) {
+	for part := range slices.Chunk(ids, chunk) {
+		_, back, err := f.endClaims(ctx, "", anySlice(part)...)
+		queued = append(queued, back...)
+		if err != nil {
+			return queued, f.failed("cancel jobs of", err)
+		}
+	}
+	return queued, nil
+}
+
 // Reap ends up to limit claims that are older than age, oldest first: their workers are dead, or
 // slower than they may be. Their jobs go back to the end of the feed, with one more cancellation,
 // so that a job that kills its workers is noticed. It returns the ids of these jobs; with an error,
@@ -17,17 +34,10 @@ const headSize = 10 * chunk
 //
 // Source: contract.txt, "Maintenance", which leaves it open.
 func (f *Feed) Reap(ctx context.Context, age time.Duration, limit int) (queued []string, err error) {
-	k := &f.keys
 	for limit > 0 {
 		want := min(limit, chunk)
-		args := reapScript.call(2, k.ids, k.items, k.published, k.claimed, k.cancelled)
-		args = append(args, strconv.FormatInt(age.Milliseconds(), 10), strconv.Itoa(want))
-		reply, err := reapScript.strings(ctx, f.rdb, args)
-		if err != nil {
-			return queued, f.failed("reap claims of", err)
-		}
-		queued = append(queued, reply[1:]...)
-		ended, err := strconv.Atoi(reply[0])
+		ended, back, err := f.endClaims(ctx, strconv.FormatInt(age.Milliseconds(), 10), strconv.Itoa(want))
+		queued = append(queued, back...)
 		if err != nil {
 			return queued, f.failed("reap claims of", err)
 		}
@@ -37,6 +47,15 @@ func (f *Feed) Reap(ctx context.Context, age time.Duration, limit int) (queued [
 		limit -= want
 	}
 	return queued, nil
+}
+
+// endClaims runs the cancel script, which documents its arguments. It returns how many claims ended
+// and the ids of the jobs that went back to the feed.
+func (f *Feed) endClaims(ctx context.Context, age string, which ...any) (ended int, queued []string, err error) {
+	k := &f.keys
+	args := cancelScript.call(1+len(which), k.ids, k.items, k.published, k.claimed, k.cancelled)
+	args = append(args, age)
+	return cancelScript.counted(ctx, f.rdb, append(args, which...))
 }
 
 // Lost returns the ids of up to limit jobs, at most 1,000, that were put longer than age ago, are
@@ -71,10 +90,7 @@ func (f *Feed) Recover(ctx context.Context, ids ...string) (queued []string, err
 	for part := range slices.Chunk(ids, chunk) {
 		args := recoverScript.call(1+len(part), k.ids, k.items, k.claimed, k.stalled)
 		args = append(args, strconv.Itoa(headSize))
-		for _, id := range part {
-			args = append(args, id)
-		}
-		reply, err := recoverScript.strings(ctx, f.rdb, args)
+		reply, err := recoverScript.strings(ctx, f.rdb, append(args, anySlice(part)...))
 		if err != nil {
 			return queued, f.failed("recover jobs of", err)
 		}

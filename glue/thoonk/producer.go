@@ -91,25 +91,3 @@ func (f *Feed) create(ctx context.Context) error {
 	f.exists.Store(true)
 	return nil
 }
-
-// Retract deletes jobs, whatever their state, and returns the ids of those that existed.
-// A worker that has claimed one can still publish it, and its verdict changes nothing then.
-//
-// A queued job costs a walk over the queue. Each job is a call of its own, so that others get
-// their turn meanwhile. With an error, the ids retracted so far are returned too.
-//
-// Source: contract.txt, "Retract".
-func (f *Feed) Retract(ctx context.Context, ids ...string) (retracted []string, err error) {
-	k := &f.keys
-	for _, id := range ids {
-		args := retractScript.call(1, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled)
-		existed, err := retractScript.integer(ctx, f.rdb, append(args, id))
-		if err != nil {
-			return retracted, f.failed("retract from", err)
-		}
-		if existed == 1 {
-			retracted = append(retracted, id)
-		}
-	}
-	return retracted, nil
-}

@@ -18,11 +18,13 @@ var (
 	claimScript   = newScript("claim")
 	settleScript  = newScript("settle")
 	extendScript  = newScript("extend")
-	reapScript    = newScript("reap")
+	cancelScript  = newScript("cancel")
 	recoverScript = newScript("recover")
 	retryScript   = newScript("retry")
 	retractScript = newScript("retract")
+	purgeScript   = newScript("purge")
 	olderScript   = newScript("older")
+	spanScript    = newScript("span")
 )
 
 // script is a Lua script that Redis knows by its digest once it has seen it. It takes the place of
@@ -51,9 +53,28 @@ func (s script) call(n int, keys ...string) call {
 	return c
 }
 
+// anySlice makes arguments of ids.
+func anySlice(ids []string) []any {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	return args
+}
+
 // strings runs the script and returns its reply, an array of strings.
 func (s script) strings(ctx context.Context, rdb redis.UniversalClient, c call) ([]string, error) {
 	return run(ctx, rdb, s, c, redis.NewStringSliceCmd).Result()
+}
+
+// counted runs the script and returns its reply, an array of a number and ids.
+func (s script) counted(ctx context.Context, rdb redis.UniversalClient, c call) (n int, ids []string, err error) {
+	reply, err := s.strings(ctx, rdb, c)
+	if err != nil {
+		return 0, nil, err
+	}
+	n, err = strconv.Atoi(reply[0])
+	return n, reply[1:], err
 }
 
 // integer runs the script and returns its reply, an integer.

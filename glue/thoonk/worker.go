@@ -106,13 +106,16 @@ func (f *Feed) job(id, payload, cancelled, put string) glue.Job {
 	return job
 }
 
-// scoreTime reads a score that is a time. It is in ms, unless thoonk.py's retry wrote it, which
-// forgets the factor: as ms, whatever is under 1e11 would be a time in or before 1973.
+// secondsEnd ends the scores that are times in s: thoonk.py's retry forgets the factor, and as ms,
+// whatever is under it would be a time in or before 1973.
+const secondsEnd = 1e11
+
+// scoreTime reads a score that is a time.
 func scoreTime(score float64) time.Time {
 	if score <= 0 {
 		return time.Time{}
 	}
-	if score < 1e11 {
+	if score < secondsEnd {
 		score *= 1000
 	}
 	return time.UnixMicro(int64(score * 1000))
@@ -209,10 +212,7 @@ func (f *Feed) Retry(ctx context.Context, ids ...string) (queued []string, err e
 	k := &f.keys
 	for part := range slices.Chunk(ids, chunk) {
 		args := retryScript.call(len(part), k.ids, k.items, k.published, k.stalled)
-		for _, id := range part {
-			args = append(args, id)
-		}
-		reply, err := retryScript.strings(ctx, f.rdb, args)
+		reply, err := retryScript.strings(ctx, f.rdb, append(args, anySlice(part)...))
 		if err != nil {
 			return queued, f.failed("retry jobs of", err)
 		}

@@ -164,22 +164,36 @@ func (r rawFeed) claim() (id, payload string) {
 	return id, payload
 }
 
-// isClaimed is what every verdict asks for first. It stands for thoonk.py's WATCH too: no test lets
-// anything change in between.
-func (r rawFeed) isClaimed(id string) bool {
+// settle gives a verdict, unless the job is not claimed. It tells whether it was.
+//
+// As in thoonk.py, WATCH makes the question and the verdict one step, whatever others do meanwhile;
+// in thoonk.js it is a script.
+func (r rawFeed) settle(id string, verdict func(tx redis.Pipeliner)) (applied bool) {
 	r.tb.Helper()
-	err := r.rdb.ZScore(r.ctx, r.claimed, id).Err()
-	r.ok(err)
-	return err == nil
+	for {
+		err := r.rdb.Watch(r.ctx, func(tx *redis.Tx) error {
+			err := tx.ZScore(r.ctx, r.claimed, id).Err()
+			if applied = err == nil; !applied {
+				return err
+			}
+			_, err = tx.TxPipelined(r.ctx, func(tx redis.Pipeliner) error {
+				verdict(tx)
+				return nil
+			})
+			return err
+		}, r.claimed)
+		if errors.Is(err, redis.TxFailedErr) {
+			continue
+		}
+		r.ok(err)
+		return applied
+	}
 }
 
 // finish finishes a job without a result. It does nothing when the job is not claimed.
-func (r rawFeed) finish(id string) {
+func (r rawFeed) finish(id string) bool {
 	r.tb.Helper()
-	if !r.isClaimed(id) {
-		return
-	}
-	_, err := r.rdb.TxPipelined(r.ctx, func(tx redis.Pipeliner) error {
+	return r.settle(id, func(tx redis.Pipeliner) {
 		tx.ZRem(r.ctx, r.claimed, id)
 		tx.HDel(r.ctx, r.cancelled, id)
 		tx.ZRem(r.ctx, r.published, id)
@@ -188,45 +202,34 @@ func (r rawFeed) finish(id string) {
 			tx.Publish(r.ctx, r.finishChannel, id)
 		}
 		tx.HDel(r.ctx, r.items, id)
-		return nil
 	})
-	r.ok(err)
 }
 
-func (r rawFeed) cancel(id string) {
+func (r rawFeed) cancel(id string) bool {
 	r.tb.Helper()
-	if !r.isClaimed(id) {
-		return
-	}
-	_, err := r.rdb.TxPipelined(r.ctx, func(tx redis.Pipeliner) error {
+	return r.settle(id, func(tx redis.Pipeliner) {
 		tx.HIncrBy(r.ctx, r.cancelled, id, 1)
 		tx.LPush(r.ctx, r.ids, id)
 		tx.ZRem(r.ctx, r.claimed, id)
-		return nil
 	})
-	r.ok(err)
 }
 
 // stall forgets the colon in the name of published when it is thoonk.js.
-func (r rawFeed) stall(id string) {
+func (r rawFeed) stall(id string) bool {
 	r.tb.Helper()
-	if !r.isClaimed(id) {
-		return
-	}
-	_, err := r.rdb.TxPipelined(r.ctx, func(tx redis.Pipeliner) error {
+	applied := r.settle(id, func(tx redis.Pipeliner) {
 		tx.ZRem(r.ctx, r.claimed, id)
 		tx.HDel(r.ctx, r.cancelled, id)
 		tx.SAdd(r.ctx, r.stalled, id)
 		if !r.js {
 			tx.ZRem(r.ctx, r.published, id)
 		}
-		return nil
 	})
-	r.ok(err)
-	if r.js {
+	if applied && r.js {
 		// A key of its own, which on a cluster is in another slot.
 		r.ok(r.rdb.ZRem(r.ctx, r.misspeltPublished, id).Err())
 	}
+	return applied
 }
 
 // retry writes the time in seconds when it is thoonk.py, which does not look whether the job is

@@ -11,9 +11,10 @@
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
+-- The id leaves the stalled ones last: where a key of the wrong type ends the script, it is still there.
 local queued = {}
 for _, id in ipairs(ARGV) do
-  if redis.call('SREM', KEYS[4], id) == 1 then
+  if redis.call('SISMEMBER', KEYS[4], id) == 1 then
     if redis.call('HEXISTS', KEYS[2], id) == 1 then
       redis.call('LPUSH', KEYS[1], id)
       redis.call('ZADD', KEYS[3], now, id)
@@ -21,6 +22,7 @@ for _, id in ipairs(ARGV) do
     else
       redis.call('ZREM', KEYS[3], id)
     end
+    redis.call('SREM', KEYS[4], id)
   end
 end
 return queued

@@ -1,0 +1,240 @@
+package conform
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"pushglue/glue"
+	"pushglue/glue/thoonk"
+)
+
+func (f *feedTest) cancel(ids ...string) []string {
+	f.Helper()
+	queued, err := f.feed.Cancel(f.Context(), ids...)
+	f.check("cancel", err)
+	return queued
+}
+
+func (f *feedTest) retract(ids ...string) []string {
+	f.Helper()
+	retracted, err := f.feed.Retract(f.Context(), ids...)
+	f.check("retract", err)
+	return retracted
+}
+
+func (f *feedTest) purge(state thoonk.State, limit int) []string {
+	f.Helper()
+	retracted, err := f.feed.Purge(f.Context(), state, limit)
+	f.check("purge", err)
+	return retracted
+}
+
+func testCancelOthers(f *feedTest) {
+	ids := f.rawPut("raw", "ours", "another's", "finished", "stalled", "queued")
+	raw, _ := f.rawFeed.claim()
+	ours := f.claimOne().ID
+	other := f.open()
+	jobs, err := other.Claim(f.Context(), 3)
+	f.check("claim", err)
+	f.rawFeed.finish(jobs[1].ID)
+	f.rawFeed.stall(jobs[2].ID)
+	put := f.rdb.ZScore(f.Context(), f.rawFeed.published, raw).Val()
+
+	f.wantIDs("cancelled", f.cancel(append(slices.Clone(ids), "unknown", raw)...), raw, ours, ids[2])
+	f.wantQueue(ids[5], raw, ours, ids[2])
+	want := inQueue
+	want.cancelled = 1
+	for _, id := range ids[:3] {
+		f.wantPlace(id, want)
+	}
+	if got := f.rdb.ZScore(f.Context(), f.rawFeed.published, raw).Val(); got != put {
+		f.Errorf("cancelling changed the time put from %f to %f", put, got)
+	}
+	f.wantIDs("cancelled", f.cancel())
+
+	// The workers are alive after all: their verdicts change nothing, but what is done is done.
+	f.rawFeed.cancel(raw)
+	f.settle(glue.Stall, ours)
+	f.settleAs(other, glue.Finish, ids[2])
+	f.wantPlace(raw, want)
+	f.wantPlace(ours, want)
+	f.wantCounts(6, 2)
+	f.wantIDs("claimed", jobIDs(f.claim(10)), ids[5], raw, ours)
+
+	many := f.put(numbered(2300)...)
+	f.claim(len(many))
+	f.wantIDs("cancelled", f.cancel(many...), many...)
+	f.wantQueue(many...)
+}
+
+func testCancelNoPayload(f *feedTest) {
+	f.rawPut("a")
+	id := f.rawFeed.pop()
+	f.rawFeed.retract(id)
+	f.rawFeed.take(id)
+	f.check("cancel", f.rdb.HSet(f.Context(), f.rawFeed.cancelled, id, 1).Err())
+	f.wantIDs("cancelled", f.cancel(id))
+	f.wantNothingLeft()
+}
+
+func testRetractMany(f *feedTest) {
+	ids := f.put(numbered(2400)...)
+	f.claim(2300)
+	f.settle(glue.Stall, ids[:1200]...)
+	want := slices.Concat(ids[:1500], ids[2390:])
+	f.wantIDs("retracted", f.retract(append(slices.Clone(want), "unknown", ids[0])...), want...)
+	f.wantQueue(ids[2300:2390]...)
+	f.wantIDs("retracted", f.retract(ids...), ids[1500:2390]...)
+	f.wantIDs("retracted", f.retract())
+	f.wantCounts(2400, 0)
+	f.wantNothingLeft()
+}
+
+func testPurgeQueue(f *feedTest) {
+	ids := f.put(numbered(2600)...)
+	f.claim(2)
+	f.settle(glue.Stall, ids[0])
+	f.settle(glue.Cancel, ids[1])
+	claimed := f.claimOne().ID
+	// What is on the queue and is no queued job: copies of a claimed, a stalled and a queued one,
+	// and one whose job is gone.
+	f.check("copy", f.rdb.RPush(f.Context(), f.rawFeed.ids, claimed, ids[0], ids[4], "gone").Err())
+	f.check("leave", f.rdb.HSet(f.Context(), f.rawFeed.cancelled, "gone", 1).Err())
+
+	f.wantIDs("purged", f.purge(thoonk.Queued, 0))
+	f.wantIDs("purged", f.purge(thoonk.Queued, 6), ids[4], ids[3])
+	f.wantQueue(append(slices.Clone(ids[5:]), ids[1])...)
+	f.wantPlace(claimed, inClaims)
+	f.wantPlace(ids[0], inStall)
+	f.wantPlace("gone", nowhere)
+
+	f.wantIDs("purged", f.purge(thoonk.Queued, 2100), ids[5:2105]...)
+	f.wantIDs("purged", f.purge(thoonk.Queued, 9999), append(slices.Clone(ids[2105:]), ids[1])...)
+	f.wantQueue()
+	f.settle(glue.Finish, claimed, ids[0])
+	f.wantCounts(2600, 2)
+	f.wantNothingLeft()
+}
+
+// testPurgeShared purges while a raw worker does jobs: each is done or purged, and only once.
+func testPurgeShared(f *feedTest) {
+	ids := f.rawPut(numbered(1500)...)
+	var worker sync.WaitGroup
+	var done []string
+	worker.Go(func() {
+		for id := f.rawFeed.pop(); id != ""; id = f.rawFeed.pop() {
+			payload, found := f.rawFeed.take(id)
+			if !found {
+				f.Errorf("job %s was purged after it was popped", id)
+			}
+			f.rawFeed.finish(id)
+			done = append(done, id)
+			if payload == "last" {
+				return
+			}
+		}
+	})
+	var purged []string
+	for len(f.rawFeed.queue()) > 0 {
+		purged = append(purged, f.purge(thoonk.Queued, 20)...)
+	}
+	ids = append(ids, f.rawPut("last")...)
+	worker.Wait()
+	f.wantSameIDs("done or purged", slices.Concat(done, purged), ids...)
+	f.wantCounts(len(ids), len(done))
+	f.wantNothingLeft()
+}
+
+func testPurgeOthers(f *feedTest) {
+	ids := f.put(numbered(2600)...)
+	f.claim(2500)
+	f.settle(glue.Stall, ids[1200:2500]...)
+	f.age(ids[7], time.Hour)
+	f.check("claim", f.rdb.ZAdd(f.Context(), f.rawFeed.claimed, redis.Z{Score: 1, Member: "gone"}).Err())
+	f.check("stall", f.rdb.SAdd(f.Context(), f.rawFeed.stalled, "gone").Err())
+
+	f.wantIDs("purged", f.purge(thoonk.Claimed, 2), ids[7])
+	claimed := f.purge(thoonk.Claimed, 9999)
+	f.wantSameIDs("purged", claimed, slices.Concat(ids[:7], ids[8:1200])...)
+	if some := f.purge(thoonk.Stalled, 10); len(some) < 9 || len(some) > 10 {
+		f.Errorf("purged %d jobs, want 10, or 9 and one that is gone", len(some))
+	}
+	f.purge(thoonk.Stalled, 9999)
+	f.wantQueue(ids[2500:]...)
+	f.settle(glue.Finish, jobIDs(f.claim(100))...)
+	f.wantCounts(2600, 100)
+	f.wantNothingLeft()
+
+	if _, err := f.feed.Purge(f.Context(), thoonk.State(0), 1); err == nil {
+		f.Error("jobs of no state were purged")
+	}
+}
+
+func testDescribe(f *feedTest) {
+	ids := f.rawPut("queued", "", "claimed", "stalled", "finished")
+	f.claim(5)
+	f.settle(glue.Finish, ids[4])
+	f.settle(glue.Stall, ids[3])
+	f.settle(glue.Cancel, ids[1])
+	f.settle(glue.Release, ids[0])
+	entries, err := f.feed.Describe(f.Context(), append([]string{"unknown"}, ids...)...)
+	f.check("describe", err)
+	if len(entries) != 4 {
+		f.Fatalf("%d jobs are described, want 4", len(entries))
+	}
+	for i, e := range entries {
+		job, err := f.feed.Job(f.Context(), ids[i])
+		f.check("read a job", err)
+		want := thoonk.Entry{ID: ids[i], State: job.State, Put: job.Put, ClaimedAt: job.ClaimedAt, Cancelled: job.Cancelled, Size: len(job.Payload)}
+		// thoonk.js leaves a stalled job its time.
+		if e != want {
+			f.Errorf("entry is %+v, want %+v", e, want)
+		}
+	}
+	if entries, err := f.feed.Describe(f.Context()); err != nil || len(entries) != 0 {
+		f.Errorf("nothing is described as %+v, %v", entries, err)
+	}
+	many := f.put(numbered(2300)...)
+	entries, err = f.feed.Describe(f.Context(), many...)
+	f.check("describe", err)
+	if len(entries) != len(many) || entries[2299].ID != many[2299] {
+		f.Errorf("%d jobs are described, want %d in their order", len(entries), len(many))
+	}
+}
+
+// testWrongTypeKeeps has scripts fail in the middle: what they were about to move is still there.
+func testWrongTypeKeeps(f *feedTest) {
+	ids := f.rawPut("claimed", "stalled", "queued")
+	f.claim(2)
+	f.settle(glue.Stall, ids[1])
+	calls := map[string]func() error{
+		"cancel": func() error { _, err := f.feed.Cancel(f.Context(), ids[0]); return err },
+		"reap":   func() error { _, err := f.feed.Reap(f.Context(), 0, 1); return err },
+		"retry":  func() error { _, err := f.feed.Retry(f.Context(), ids[1]); return err },
+		"purge":  func() error { _, err := f.feed.Purge(f.Context(), thoonk.Queued, 1); return err },
+	}
+	spoil := func(key string, names ...string) {
+		f.Helper()
+		if kept, err := f.rdb.Exists(f.Context(), key).Result(); err != nil || kept > 0 {
+			f.check("keep a key", f.rdb.Rename(f.Context(), key, key+" kept").Err())
+			defer func() { f.check("restore a key", f.rdb.Rename(f.Context(), key+" kept", key).Err()) }()
+		}
+		f.check("spoil a key", f.rdb.Set(f.Context(), key, "spoilt", 0).Err())
+		for _, name := range names {
+			if err := calls[name](); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+				f.Errorf("%s with a text under %s: %v", name, key, err)
+			}
+		}
+		f.check("delete a key", f.rdb.Del(f.Context(), key).Err())
+	}
+	spoil(f.rawFeed.cancelled, "cancel", "reap", "purge")
+	spoil(f.rawFeed.published, "purge")
+	spoil(f.rawFeed.ids, "retry", "purge")
+	f.wantPlace(ids[0], inClaims)
+	f.wantPlace(ids[1], inStall)
+	f.wantPlace(ids[2], inQueue)
+}

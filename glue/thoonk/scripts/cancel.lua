@@ -1,0 +1,43 @@
+-- cancel ends claims, whoever made them, and puts their jobs back at the end of the feed.
+--
+-- KEYS[1]  list  queued ids, next one at the right
+-- KEYS[2]  hash  id -> payload
+-- KEYS[3]  zset  id -> time put, ms
+-- KEYS[4]  zset  id -> time claimed, ms
+-- KEYS[5]  hash  id -> times cancelled
+-- ARGV[1]  how old a claim must be, ms; or an empty string for the claims of given jobs
+-- ARGV[2]  how many claims to end at most, oldest first; or the first id. More ids follow, at
+--          most 1,000.
+--
+-- Returns the number of claims ended, then the ids of the jobs that went back to the feed.
+-- A claim without payload ends too, but nothing goes back.
+
+local ids = {}
+if ARGV[1] == '' then
+  for i = 2, #ARGV do
+    ids[i - 1] = ARGV[i]
+  end
+else
+  local time = redis.call('TIME')
+  local latest = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1])
+  ids = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', latest, 'LIMIT', 0, ARGV[2])
+end
+
+-- A claim goes last: where a key of the wrong type ends the script, it still stands.
+local ended, reply = 0, {''}
+for _, id in ipairs(ids) do
+  if redis.call('ZSCORE', KEYS[4], id) then
+    ended = ended + 1
+    if redis.call('HEXISTS', KEYS[2], id) == 1 then
+      redis.call('HINCRBY', KEYS[5], id, 1)
+      redis.call('LPUSH', KEYS[1], id)
+      reply[#reply + 1] = id
+    else
+      redis.call('HDEL', KEYS[5], id)
+      redis.call('ZREM', KEYS[3], id)
+    end
+    redis.call('ZREM', KEYS[4], id)
+  end
+end
+reply[1] = tostring(ended)
+return reply
