@@ -154,9 +154,10 @@ func (l *Ledger) Sums() Sums {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Sums{
-		Feeds:     slices.Clone(l.sums.Feeds),
-		Pipelines: slices.Clone(l.sums.Pipelines),
-		Hosts:     slices.Clone(l.sums.Hosts),
+		// An empty list is [] in JSON, and no list null.
+		Feeds:     append([]FeedSums{}, l.sums.Feeds...),
+		Pipelines: append([]PipelineSums{}, l.sums.Pipelines...),
+		Hosts:     append([]HostSums{}, l.sums.Hosts...),
 	}
 	for i := range s.Pipelines {
 		s.Pipelines[i].Stages = slices.Clone(s.Pipelines[i].Stages)

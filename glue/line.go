@@ -140,7 +140,7 @@ func (l *line) settlement(job *Job, j judgement) Settlement {
 		s.Verdict = Stall
 	}
 	l.log.Warn().Str("job", job.ID).Str("pipeline", j.pipeline.Name).Err(j.reason).
-		Int("attempt", attempt).Msgf("job goes to %s", s.Verdict)
+		Int("attempt", attempt).Stringer("verdict", s.Verdict).Msg("job failed")
 	return s
 }
 

@@ -44,3 +44,24 @@ func IsPermanent(err error) bool {
 	var p *permanentError
 	return errors.As(err, &p)
 }
+
+// detailedError is an error whose text holds no payload, with one that may.
+type detailedError struct {
+	error
+	detail error
+}
+
+func (e *detailedError) Unwrap() error { return e.error }
+
+// WithDetail returns err with another error behind it that may quote payload. It has the text of err;
+// who may see payload asks for Detail.
+func WithDetail(err, detail error) error { return &detailedError{error: err, detail: detail} }
+
+// Detail returns what WithDetail put behind err, or an error that it wraps; nil if there is nothing.
+func Detail(err error) error {
+	var d *detailedError
+	if errors.As(err, &d) {
+		return d.detail
+	}
+	return nil
+}

@@ -16,8 +16,9 @@ type Darkesttime struct {
 }
 
 var (
-	_ glue.Stage   = (*Darkesttime)(nil)
-	_ ChannelGiver = (*Darkesttime)(nil)
+	_ glue.Stage    = (*Darkesttime)(nil)
+	_ ChannelGiver  = (*Darkesttime)(nil)
+	_ ChannelKeeper = (*Darkesttime)(nil)
 )
 
 type darkesttimeOptions struct {
@@ -43,6 +44,9 @@ func newDarkesttime(options Options) (glue.Stage, error) {
 
 // GivesChannels implements ChannelGiver.
 func (d *Darkesttime) GivesChannels() {}
+
+// KeepsChannels implements ChannelKeeper.
+func (d *Darkesttime) KeepsChannels() {}
 
 // Process implements glue.Stage.
 func (d *Darkesttime) Process(_ context.Context, m *glue.Message) error {

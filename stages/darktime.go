@@ -93,9 +93,12 @@ func (d *Darktime) Process(_ context.Context, m *glue.Message) error {
 	if err != nil {
 		return err
 	}
+	if text == "" {
+		return glue.Drop("it has no " + d.by.String())
+	}
 	in := d.sites[text]
 	if d.sites == nil {
-		in = text != "" && fraction(text) < d.share
+		in = fraction(text) < d.share
 	}
 	if !in {
 		return glue.Drop("not in the share")

@@ -56,7 +56,7 @@ func (f *Filter) Process(ctx context.Context, m *glue.Message) error {
 	}
 	holds := len(results) > 0 && results[0] != nil && results[0] != false
 	if holds != f.keep {
-		return glue.Drop("filtered out")
+		return glue.ErrDrop
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/goccy/go-yaml"
 
@@ -43,6 +44,9 @@ func newFormat(options Options) (glue.Stage, error) {
 	var o formatOptions
 	if err := options(&o); err != nil {
 		return nil, err
+	}
+	if o.Keep == nil && len(o.Drop)+len(o.Rename) == 0 && o.JQ == "" && o.Type == "" {
+		return nil, errors.New("give at least one of keep, drop, rename, jq and type")
 	}
 	if o.Keep != nil && len(o.Keep) == 0 {
 		return nil, errors.New("keep: name at least one path, or leave it out to keep everything")
@@ -96,6 +100,11 @@ func parseRenames(items yaml.MapSlice) ([]renaming, error) {
 		case isID(p) || len(p) == 1 && name == "id":
 			return nil, fmt.Errorf("rename: %q to %q would change the message's id", from, name)
 		}
+		if slices.ContainsFunc(renames, func(r renaming) bool {
+			return r.name == name && slices.Equal(r.path[:len(r.path)-1], p[:len(p)-1])
+		}) {
+			return nil, fmt.Errorf("rename: two members would be called %q", name)
+		}
 		renames = append(renames, renaming{p, name})
 	}
 	return renames, nil
@@ -135,6 +144,11 @@ func (f *Format) setType(m *glue.Message) error {
 	text, _, err := f.eventType.render(m.Object())
 	if err != nil {
 		return err
+	}
+	if text != "" {
+		if err := glue.CheckToken(text); err != nil {
+			return glue.Permanentf("type %w", err)
+		}
 	}
 	m.Type = text
 	return nil

@@ -50,6 +50,12 @@ type ChannelGiver interface {
 	GivesChannels()
 }
 
+// ChannelKeeper is a stage behind which no other may add channels, lest messages reach those that it
+// keeps them from.
+type ChannelKeeper interface {
+	KeepsChannels()
+}
+
 // parsePaths parses the paths of an option.
 func parsePaths(option string, paths []string) ([]tree.Path, error) {
 	parsed := make([]tree.Path, len(paths))

@@ -22,7 +22,7 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the settings and the pipelines file",
 		Long: `Checks the environment and the pipelines file without connecting to anything, and shows what
-the daemon would do. With --connect it also asks Redis and every push host.`,
+the daemon would do. With --connect it also asks Redis and every push host, and looks at the directories of files.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return check(c, connects) },
 	}
@@ -45,7 +45,7 @@ func check(cmd *cobra.Command, connects bool) error {
 	if err := writePicture(out, w.pipelines); err != nil || !connects {
 		return err
 	}
-	return errors.Join(checkRedis(cmd.Context(), c, out), checkHosts(cmd.Context(), w, out))
+	return errors.Join(checkRedis(cmd.Context(), c, out), checkHosts(cmd.Context(), w, out), checkFiles(w))
 }
 
 // checkNames checks the Redis URL, and that the feeds can be there. It connects to nothing.
@@ -84,6 +84,15 @@ func checkHosts(ctx context.Context, w *wiring, out io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(out, "push host %s answers\n", name)
+	}
+	return errors.Join(errs...)
+}
+
+// checkFiles looks whether the files of publishers can be written.
+func checkFiles(w *wiring) error {
+	var errs []error
+	for _, path := range slices.Sorted(maps.Keys(w.files)) {
+		errs = append(errs, w.files[path].Check())
 	}
 	return errors.Join(errs...)
 }

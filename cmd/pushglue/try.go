@@ -71,6 +71,9 @@ func (t *trial) run(ctx context.Context, name string, files []string, stdin io.R
 			break
 		}
 	}
+	if t.jobs == 0 && err != nil {
+		return err
+	}
 	fmt.Fprintf(t.summary, "%s: %s to publish, %d dropped, %d failed\n", number(t.jobs, "job"), number(t.messages, "message"), t.dropped, t.failed)
 	if err == nil && t.failed > 0 {
 		err = fmt.Errorf("%s failed", number(t.failed, "job"))
@@ -139,19 +142,20 @@ func (t *trial) job(ctx context.Context, place string, payload []byte) {
 	t.jobs++
 	t.drop, t.split = "dropped", false
 	if t.verbose {
-		fmt.Fprintln(t.out, place)
+		fmt.Fprintf(t.out, "%s\n  %-12s %s\n", place, "payload", printable(payload))
 	}
 	messages, err := t.pipeline.Transform(ctx, glue.Job{ID: fmt.Sprintf("job%d", t.jobs), Feed: t.pipeline.Feed, Payload: payload})
 	if !t.verbose {
 		fmt.Fprint(t.out, place)
 	}
 	switch {
-	case err != nil && glue.IsPermanent(err):
-		t.failed++
-		t.conclude("fails for good: " + err.Error())
 	case err != nil:
 		t.failed++
-		t.conclude("fails for now: " + err.Error())
+		how := "fails for now: "
+		if glue.IsPermanent(err) {
+			how = "fails for good: "
+		}
+		t.conclude(how + explain(err))
 	case len(messages) == 0:
 		t.dropped++
 		t.conclude(t.drop)
@@ -162,10 +166,16 @@ func (t *trial) job(ctx context.Context, place string, payload []byte) {
 			fmt.Fprint(t.out, place)
 		}
 		t.conclude(strings.Join(slices.DeleteFunc([]string{m.ID, m.Type, destination(t.pipeline.Target, m)}, isEmpty), "  "))
-		if !t.verbose {
-			fmt.Fprintf(t.out, "  %s\n", printable(m.Body()))
-		}
+		fmt.Fprintf(t.out, "  %s\n", printable(m.Body()))
 	}
+}
+
+// explain returns an error's text with what a log must not have of it: here it is the caller's own data.
+func explain(err error) string {
+	if detail := glue.Detail(err); detail != nil {
+		return err.Error() + ": " + printable([]byte(detail.Error()))
+	}
+	return err.Error()
 }
 
 func isEmpty(s string) bool { return s == "" }
@@ -219,10 +229,13 @@ func (o *observed) Process(ctx context.Context, m *glue.Message) error {
 func effects(before look, m *glue.Message, err error) []string {
 	list := glimpse(m).since(before)
 	if err != nil {
-		list = append(list, err.Error())
+		list = append(list, explain(err))
 	}
 	if m.Parts() != nil {
 		list = append(list, "split into "+number(len(m.Parts()), "part"))
+	}
+	for _, part := range m.Parts() {
+		list = append(list, part.ID+" "+printable(part.Body()))
 	}
 	if len(list) == 0 {
 		list = []string{"no change"}
@@ -234,7 +247,8 @@ func effects(before look, m *glue.Message, err error) []string {
 type look struct{ id, kind, channels, body string }
 
 func glimpse(m *glue.Message) look {
-	return look{m.ID, m.Type, strings.Join(m.Channels, ", "), printable(m.Body())}
+	show := func(text string) string { return printable([]byte(text)) }
+	return look{show(m.ID), show(m.Type), show(strings.Join(m.Channels, ", ")), printable(m.Body())}
 }
 
 // since returns what has changed.
@@ -243,7 +257,11 @@ func (l look) since(before look) []string {
 	for _, c := range []struct{ what, now, was string }{
 		{"id ", l.id, before.id}, {"type ", l.kind, before.kind}, {"channels ", l.channels, before.channels}, {"", l.body, before.body},
 	} {
-		if c.now != c.was {
+		switch {
+		case c.now == c.was:
+		case c.now == "":
+			changes = append(changes, "no "+c.what+"any more")
+		default:
 			changes = append(changes, c.what+c.now)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -57,6 +58,22 @@ func New(c Config) (*Publisher, error) {
 		return nil, fmt.Errorf("fsync: %q is none of %s, %s, %s", c.Fsync, Always, EverySec, Never)
 	}
 	return &Publisher{config: c}, nil
+}
+
+// Check reports why the file cannot be written, as far as that can be told without opening it.
+func (p *Publisher) Check() error {
+	dir := filepath.Dir(p.config.Path)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("file %s: its directory is not there: %w", p.config.Path, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("file %s: %s is no directory", p.config.Path, dir)
+	}
+	if info, err = os.Stat(p.config.Path); err == nil && info.IsDir() {
+		return fmt.Errorf("file %s: this is a directory", p.config.Path)
+	}
+	return nil
 }
 
 // Publish implements glue.Publisher. A batch is written as a whole or, when that fails, not at

@@ -112,3 +112,25 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		dir + "/new":    "",
+		dir + "/file":   "",
+		dir + "/no/new": "its directory is not there",
+		dir + "/file/x": "is no directory",
+		dir:             "this is a directory",
+	} {
+		p, err := file.New(file.Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Check(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", path, err, want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func (h *health) down(to state, reason error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.state == up {
-		h.log.Error().AnErr("reason", reason).Msg("push host is down; messages go to the others")
+		h.log.Error().AnErr("reason", reason).Msg("push host is down")
 	}
 	if to == silent && h.state != silent {
 		h.asking.Go(h.ask)

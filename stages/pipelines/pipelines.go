@@ -167,31 +167,50 @@ func (f *file) stages(node ast.Node) (named []glue.NamedStage, hasChannels bool)
 		f.fail(node, "stages: want a list of stages")
 		return nil, false
 	}
-	hasObject, taker := false, ""
+	var seen sequence
 	for _, entry := range list.Values {
 		stage := f.stage(entry)
-		if user, is := stage.Stage.(stages.ObjectUser); is && user.NeedsObject() && !hasObject {
-			hint := "put the stage json before it"
-			if taker != "" {
-				hint = "put it before the stage " + taker
-			}
-			f.fail(entry, "stage %s works on a JSON object: %s", stage.Name, hint)
-		}
-		if _, gives := stage.Stage.(stages.ObjectGiver); gives {
-			if taker != "" {
-				f.fail(entry, "stage %s cannot read what the stage %s has made: put it before that", stage.Name, taker)
-			}
-			hasObject = true
-		}
-		if _, takes := stage.Stage.(stages.ObjectTaker); takes {
-			hasObject, taker = false, stage.Name
-		}
-		if _, gives := stage.Stage.(stages.ChannelGiver); gives {
-			hasChannels = true
+		if err := seen.add(stage); err != nil {
+			f.fail(entry, "%w", err)
 		}
 		named = append(named, stage)
 	}
-	return named, hasChannels
+	return named, seen.hasChannels
+}
+
+// sequence is what the stages so far have made of a message.
+type sequence struct {
+	hasObject, hasChannels bool
+	taker, keeper          string // the stage that took the object, and the one that keeps the channels
+}
+
+// add adds a stage, or says why it cannot work here.
+func (s *sequence) add(stage glue.NamedStage) error {
+	if user, is := stage.Stage.(stages.ObjectUser); is && user.NeedsObject() && !s.hasObject {
+		if s.taker != "" {
+			return fmt.Errorf("stage %s works on a JSON object: put it before the stage %s", stage.Name, s.taker)
+		}
+		return fmt.Errorf("stage %s works on a JSON object: put the stage json before it", stage.Name)
+	}
+	if _, gives := stage.Stage.(stages.ObjectGiver); gives {
+		if s.taker != "" {
+			return fmt.Errorf("stage %s cannot read what the stage %s has made: put it before that", stage.Name, s.taker)
+		}
+		s.hasObject = true
+	}
+	if _, takes := stage.Stage.(stages.ObjectTaker); takes {
+		s.hasObject, s.taker = false, stage.Name
+	}
+	if _, gives := stage.Stage.(stages.ChannelGiver); gives {
+		if s.keeper != "" {
+			return fmt.Errorf("stage %s would send messages elsewhere than the stage %s before it says: put it before that", stage.Name, s.keeper)
+		}
+		s.hasChannels = true
+	}
+	if _, keeps := stage.Stage.(stages.ChannelKeeper); keeps {
+		s.keeper = stage.Name
+	}
+	return nil
 }
 
 // stage reads a stage: its name, or its name with options. Stages of the same name and options are

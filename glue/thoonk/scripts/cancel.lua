@@ -9,6 +9,9 @@
 -- ARGV[2]  how many claims to end at most, oldest first; or the first id. More ids follow, at
 --          most 1,000.
 --
+-- Jobs go back in the order in which they are given, and else in that in which they were put: those
+-- of one claim have all the same time of it.
+--
 -- Returns the number of claims ended, then the ids of the jobs that went back to the feed.
 -- A claim without payload ends too, but nothing goes back.
 
@@ -21,6 +24,16 @@ else
   local time = redis.call('TIME')
   local latest = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1])
   ids = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', latest, 'LIMIT', 0, ARGV[2])
+  if #ids > 0 then
+    local put, place = redis.call('ZMSCORE', KEYS[3], unpack(ids)), {}
+    for i, id in ipairs(ids) do
+      place[id] = {tonumber(put[i] or 0), i}
+    end
+    table.sort(ids, function(a, b)
+      local x, y = place[a], place[b]
+      return x[1] < y[1] or x[1] == y[1] and x[2] < y[2]
+    end)
+  end
 end
 
 -- A claim goes last: where a key of the wrong type ends the script, it still stands.
