@@ -40,8 +40,9 @@ deps: ## install what the tests need (Debian, as root), or say what is missing
 lint: ## golangci-lint, the version in tools/go.mod (its first build takes a minute)
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 
-demo: ## the whole path on this machine, in one process
-	go run ./cmd/pushglue demo
+# Not with go run, to which Ctrl-C is an error however well the demo ends.
+demo: build ## the whole path on this machine, in one process
+	@bin/pushglue demo
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \

@@ -11,7 +11,7 @@ import (
 type batch struct {
 	jobs []Job
 	seqs []uint64 // by job: its place in the order of claims
-	runs []run    // one for each pipeline of the feed; without the shadows once they are published
+	runs []run    // one for each pipeline
 }
 
 // run is the way of one batch through one pipeline.
@@ -45,21 +45,7 @@ func newBatch(jobs []Job, firstSeq uint64, pipelines []*Pipeline) *batch {
 
 // isTemporary reports whether an outcome may be another one at the next attempt.
 func isTemporary(err error) bool {
-	return err != nil && !errors.Is(err, ErrDrop) && !IsPermanent(err)
-}
-
-// takeShadows removes the shadow pipelines from b, so that nothing of them can change a verdict.
-func (b *batch) takeShadows() []run {
-	var shadows, others []run
-	for _, r := range b.runs {
-		if r.pipeline.Shadow {
-			shadows = append(shadows, r)
-		} else {
-			others = append(others, r)
-		}
-	}
-	b.runs = others
-	return shadows
+	return err != nil && !IsPermanent(err)
 }
 
 // untransformed returns the jobs that lack the messages of some pipeline.
@@ -109,8 +95,8 @@ func (j *judgement) weigh(p *Pipeline, err error) {
 	}
 }
 
-// split moves the jobs that failed for now out of b into a batch of their own; nil if there are none.
-func (b *batch) split() *batch {
+// takeFailed moves the jobs that failed for now out of b into a batch of their own; nil if there are none.
+func (b *batch) takeFailed() *batch {
 	var now, later []int
 	for i, j := range b.judge() {
 		if j.verdict == Cancel {

@@ -16,13 +16,30 @@ type Branch struct {
 
 // BranchesOf returns the way from a feed through its pipelines. Two pipelines share a stage when
 // it has the same name and is the same in both, ==, and so are all before it: a stage must not
-// depend on anything but the message.
+// depend on anything but the message. A shadow shares nothing, because it works by itself.
 func BranchesOf(pipelines []*Pipeline) Branch {
-	all := make([]int, len(pipelines))
-	for i := range all {
-		all[i] = i
+	var all, required []int
+	var shadows []Branch
+	for i, p := range pipelines {
+		all = append(all, i)
+		if p.Shadow {
+			shadows = append(shadows, branchOf(pipelines, []int{i}, 0))
+		} else {
+			required = append(required, i)
+		}
 	}
-	return branchOf(pipelines, all, 0)
+	if len(required) == 0 || len(shadows) == 0 {
+		if len(all) == 1 || len(shadows) == 0 {
+			return branchOf(pipelines, all, 0)
+		}
+		return Branch{Pipelines: all, Branches: shadows}
+	}
+	b := branchOf(pipelines, required, 0)
+	together := []Branch{b}
+	if len(b.Stages) == 0 && len(b.Branches) > 0 {
+		together = b.Branches
+	}
+	return Branch{Pipelines: all, Branches: append(together, shadows...)}
 }
 
 func branchOf(pipelines []*Pipeline, places []int, first int) Branch {

@@ -7,8 +7,8 @@
 // A nozzle claims up to a batch of jobs from its feed in one step, in their order. The
 // transformer runs each job through the stages of every pipeline of the feed: in parallel
 // inside the batch, without changing its order. Pipelines that begin with the same stages share their
-// work up to where they part (Branch). A stage may split a message; either all that a job becomes
-// in a pipeline is published, or nothing. The publisher of each pipeline gets the batch's messages
+// work up to where they part (Branch). A stage may split a message; no part is published before all
+// have passed the stages. The publisher of each pipeline gets the batch's messages
 // and reports an outcome for each. The outcomes of a job fold into a verdict, and the nozzle settles
 // the whole batch in one step.
 //
@@ -30,15 +30,15 @@
 //	                puts the job back on its feed; after the last attempt stalled
 //
 // Only a job that failed for now is published later than its successors. A shadow pipeline
-// publishes beside the line too, once: nothing of it changes a verdict or holds anything up.
+// works beside the line, once: nothing of it changes a verdict or holds anything up.
 //
 // # Stopping
 //
 // Run stops in two steps. When its context is done nothing more is claimed, and what is claimed
 // is published and settled within the drain time; the rest goes back to the head of its feed, in
 // order and uncounted. Abort gives everything back at once. A process that is killed leaves its
-// jobs in the feed, claimed: nothing is lost, but only an operator ends such claims yet, with
-// thoonk.Feed.Reap.
+// jobs in the feed, claimed: nothing is lost, but only an operator ends such claims yet
+// (pushglue jobs FEED cancel).
 //
 // The package imports neither Redis nor HTTP: glue/thoonk implements Feed, glue/push and glue/file
 // implement Publisher, and package stages implements Stage. Every count goes into the Ledger.

@@ -94,25 +94,21 @@ func orDefault[T comparable](v, def T) T {
 }
 
 func newLine(c Config, feed Feed) (*line, error) {
+	log := c.Log.With().Str("feed", feed.Name()).Logger()
 	var pipelines []*Pipeline
-	shadows := map[*Pipeline]*semaphore.Weighted{}
-	required := false
+	var shadows []*shadow
 	for i := range c.Pipelines {
-		p := &c.Pipelines[i]
-		if p.Feed != feed.Name() {
-			continue
-		}
-		pipelines = append(pipelines, p)
-		if p.Shadow {
-			shadows[p] = semaphore.NewWeighted(1)
-		} else {
-			required = true
+		switch p := &c.Pipelines[i]; {
+		case p.Feed != feed.Name():
+		case p.Shadow:
+			shadows = append(shadows, &shadow{newTransformer([]*Pipeline{p}, c.Ledger, log), semaphore.NewWeighted(1)})
+		default:
+			pipelines = append(pipelines, p)
 		}
 	}
-	if !required {
+	if len(pipelines) == 0 {
 		return nil, fmt.Errorf("feed %s has no pipeline that is not a shadow: its jobs would be finished by nobody", feed.Name())
 	}
-	log := c.Log.With().Str("feed", feed.Name()).Logger()
 	c.Ledger.AddFeed(FeedSums{Name: feed.Name()})
 	return &line{
 		nozzle: &nozzle{

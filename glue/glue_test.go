@@ -138,6 +138,8 @@ func TestVerdicts(t *testing.T) {
 				m.SetBody([]byte{'a', 0xff})
 			case "badType":
 				m.Type = "x\r\nEvent-Id: y"
+			case "badChannel":
+				m.Channels = []string{"a/b"}
 			case "flakyStage":
 				if flaky[m.ID]++; flaky[m.ID] < 3 {
 					return errors.New("not yet")
@@ -159,7 +161,7 @@ func TestVerdicts(t *testing.T) {
 		e := start(t, glue.Config{},
 			glue.Pipeline{Name: "p", Stages: []glue.NamedStage{{Name: "verdicts", Stage: verdicts}}, Publisher: &pub},
 			glue.Pipeline{Name: "a", Publisher: &archive})
-		e.put("1", "drop", "bad", "flaky", "2", "panic", "twoLines", "empty", "notText", "badType", "refused", "flakyStage", "3")
+		e.put("1", "drop", "bad", "flaky", "2", "panic", "twoLines", "empty", "notText", "badType", "badChannel", "refused", "flakyStage", "3")
 		time.Sleep(time.Minute)
 		state, err := e.end()
 		if err != nil {
@@ -170,8 +172,8 @@ func TestVerdicts(t *testing.T) {
 		retried := ids[3:]
 		slices.Sort(retried)
 		equal(t, "published later", retried, []string{"flaky", "flakyStage"})
-		if n := len(archive.IDs()); n != 13 {
-			t.Errorf("the other pipeline published %d, want each of 13 once", n)
+		if n := len(archive.IDs()); n != 14 {
+			t.Errorf("the other pipeline published %d, want each of 14 once", n)
 		}
 		stalled := map[string]string{}
 		for id, s := range state.Done {
@@ -180,27 +182,28 @@ func TestVerdicts(t *testing.T) {
 			}
 		}
 		for id, want := range map[string]string{
-			"bad":      "p: stage verdicts: cannot be read",
-			"panic":    "p: stage verdicts: panicked",
-			"twoLines": "p: stage verdicts: body has more than one line; the json stage makes one line of it",
-			"empty":    "p: stage verdicts: body is empty",
-			"notText":  "p: stage verdicts: body is not valid UTF-8",
-			"badType":  "p: stage verdicts: message type contains something other than visible ASCII",
-			"refused":  "p: answered 413",
+			"bad":        "p: stage verdicts: cannot be read",
+			"panic":      "p: stage verdicts: panicked",
+			"twoLines":   "p: after stage verdicts: body has more than one line; the json stage makes one line of it",
+			"empty":      "p: after stage verdicts: body is empty",
+			"notText":    "p: after stage verdicts: body is not valid UTF-8",
+			"badType":    "p: after stage verdicts: message type contains something other than visible ASCII",
+			"badChannel": "p: after stage verdicts: channel name contains '/'",
+			"refused":    "p: answered 413",
 		} {
 			if stalled[id] != want {
 				t.Errorf("%s is stalled because %q, want %q", id, stalled[id], want)
 			}
 			delete(stalled, id)
 		}
-		if len(stalled) > 0 || len(state.Done) != 13 || state.Claimed > 0 {
+		if len(stalled) > 0 || len(state.Done) != 14 || state.Claimed > 0 {
 			t.Errorf("also stalled: %v; done %d, claimed %d", stalled, len(state.Done), state.Claimed)
 		}
 		if strings.Contains(e.log.String(), "payload") {
 			t.Errorf("the log quotes a payload: %s", e.log)
 		}
 		stage := e.ledger.Sums().Pipelines[0].Stages[0]
-		if want := (glue.StageSums{Name: "verdicts", In: 15, Out: 6, Dropped: 1, Failed: 8}); stage != want {
+		if want := (glue.StageSums{Name: "verdicts", In: 16, Out: 6, Dropped: 1, Failed: 9}); stage != want {
 			t.Errorf("stage counts\n got %+v\nwant %+v", stage, want)
 		}
 	})

@@ -9,7 +9,7 @@ import (
 type Job struct {
 	ID        string
 	Feed      string
-	Payload   []byte    // as the producer put it; never modified, never retained past settlement
+	Payload   []byte    // as the producer put it; never modified
 	Cancelled int       // times it went back to the feed after a failure
 	Put       time.Time // when the producer put it; zero if the feed does not know
 }

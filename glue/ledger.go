@@ -49,7 +49,7 @@ type StageSums struct {
 	Out     int64  `json:"out"`
 	Dropped int64  `json:"dropped"`
 	Failed  int64  `json:"failed"`  // for now and for good, with what was split from the same job; a retry comes in again
-	Flagged int64  `json:"flagged"` // of out
+	Flagged int64  `json:"flagged"` // and passed on
 }
 
 // PublishSums counts messages at a publisher: in = published + failed + returned + in flight.

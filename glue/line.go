@@ -19,8 +19,8 @@ type line struct {
 	ledger      *Ledger
 	log         zerolog.Logger
 
-	shadows map[*Pipeline]*semaphore.Weighted // one batch of each shadow pipeline at a time
-	gaveUp  bool                              // publish was told to stop while it held a batch
+	shadows []*shadow
+	gaveUp  bool // publish was told to stop while it held a batch
 
 	attempts  int
 	budget    time.Duration       // for retries in process
@@ -45,6 +45,9 @@ func (l *line) run(stop, abort context.Context) error {
 	go func() {
 		defer close(transformed)
 		for b := range claimed {
+			for _, s := range l.shadows {
+				l.startShadow(abort, s, b.jobs)
+			}
 			l.transformer.transform(abort, b)
 			transformed <- b
 		}
@@ -68,9 +71,6 @@ func (l *line) run(stop, abort context.Context) error {
 // publish publishes b. When there is nobody to take its messages it holds them, and with them
 // all that comes after, so that an outage costs neither order nor attempts.
 func (l *line) publish(stop, abort context.Context, b *batch) {
-	for _, shadow := range b.takeShadows() {
-		l.publishShadow(abort, &shadow)
-	}
 	if l.gaveUp {
 		// What was held goes back to the feed; what comes after it must not overtake it.
 		b.giveUp()
@@ -92,27 +92,9 @@ func (l *line) publish(stop, abort context.Context, b *batch) {
 	l.log.Info().Msg("messages are taken again")
 }
 
-// publishShadow publishes a shadow pipeline's messages beside the line, once. When its last
-// batch is not done yet, this one is left out: a shadow holds up nothing.
-func (l *line) publishShadow(abort context.Context, r *run) {
-	busy := l.shadows[r.pipeline]
-	if !busy.TryAcquire(1) {
-		r.bookReturned(l.ledger)
-		return
-	}
-	l.beside.Go(func() {
-		defer busy.Release(1)
-		r.publish(abort, l.ledger)
-		r.bookReturned(l.ledger)
-		if failed, first := r.failed(); failed > 0 {
-			l.log.Warn().Str("pipeline", r.pipeline.Name).Int("failures", failed).AnErr("first", first).Msg("shadow pipeline fails")
-		}
-	})
-}
-
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.
 func (l *line) settle(abort context.Context, b *batch) *batch {
-	failed := b.split()
+	failed := b.takeFailed()
 	l.settleAll(abort, b)
 	return failed
 }

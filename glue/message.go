@@ -55,12 +55,17 @@ func (m *Message) SetObject(object *tree.Node) {
 }
 
 // Split makes a stage's message into parts, which go on in its place, in this order; none are a
-// drop. Each part needs an id of its own that is stable over redeliveries.
+// drop. Each part needs an id of its own that is stable over redeliveries. The message itself may be one.
 func (m *Message) Split(parts []*Message) {
 	m.parts = append([]*Message{}, parts...)
+	for _, part := range m.parts {
+		if part != nil {
+			part.Channels = slices.Clip(part.Channels) // they may share room behind it
+		}
+	}
 }
 
-// Parts returns what Split made of the message; nil if it is one.
+// Parts returns what the stage that had the message last has split it into; nil if it is one.
 func (m *Message) Parts() []*Message { return m.parts }
 
 // Clone returns a copy that can be edited without changing m. It shares what nobody writes into.

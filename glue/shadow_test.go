@@ -63,3 +63,24 @@ func TestASlowShadowHoldsUpNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestASlowStageOfAShadowHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub, next gluetest.Publisher
+		slow := stage(func(*glue.Message) error { time.Sleep(time.Second); return nil })
+		e := start(t, glue.Config{Batch: 10},
+			glue.Pipeline{Name: "p", Publisher: &pub},
+			glue.Pipeline{Name: "next", Shadow: true, Publisher: &next, Stages: []glue.NamedStage{{Name: "slow", Stage: slow}}})
+		ids := names(200)
+		e.put(ids...)
+		synctest.Wait()
+		equal(t, "published before the shadow's first message", pub.IDs(), ids)
+		time.Sleep(time.Minute)
+		if n := len(next.IDs()); n < 10 || n == 200 {
+			t.Errorf("the shadow published %d, want a batch or two of 10", n)
+		}
+		if _, err := e.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -124,10 +124,87 @@ func TestTransformTellsTheFailure(t *testing.T) {
 	var fails atomic.Bool
 	fails.Store(true)
 	p := &glue.Pipeline{Name: "p", Stages: []glue.NamedStage{{Name: "judge", Stage: judge(&fails)}}}
-	for payload, want := range map[string]string{"bad": "stage judge: is bad", "later": "stage judge: not yet", "drop": "<nil>", "a\nb": "stage judge: body has more than one line; the json stage makes one line of it"} {
+	for payload, want := range map[string]string{"bad": "stage judge: is bad", "later": "stage judge: not yet", "drop": "<nil>", "a\nb": "after stage judge: body has more than one line; the json stage makes one line of it"} {
 		messages, err := p.Transform(t.Context(), glue.Job{ID: "j", Payload: []byte(payload)})
 		if fmt.Sprint(err) != want || len(messages) > 0 {
 			t.Errorf("%q: %v, %d messages", payload, err, len(messages))
 		}
 	}
+}
+
+// splitter is a stage that splits a message as the function says.
+func splitter(parts func(m *glue.Message) []*glue.Message) glue.NamedStage {
+	return glue.NamedStage{Name: "split", Stage: stage(func(m *glue.Message) error { m.Split(parts(m)); return nil })}
+}
+
+// part returns a part of m.
+func part(m *glue.Message, n int, body string) *glue.Message {
+	p := glue.NewMessage(fmt.Sprintf("%s#%d", m.ID, n), []byte(body))
+	p.Channels = m.Channels
+	return p
+}
+
+func TestSplitPitfalls(t *testing.T) {
+	nothing := glue.NamedStage{Name: "nothing", Stage: stage(func(*glue.Message) error { return nil })}
+	route := glue.NamedStage{Name: "route", Stage: stage(func(m *glue.Message) error {
+		m.Channels = append(make([]string, 0, 8), "all")
+		return nil
+	})}
+	add := glue.NamedStage{Name: "add", Stage: stage(func(m *glue.Message) error {
+		m.Channels = append(m.Channels, "of "+m.ID)
+		return nil
+	})}
+	two := splitter(func(m *glue.Message) []*glue.Message { return []*glue.Message{part(m, 1, "a"), part(m, 2, "b")} })
+	for name, test := range map[string]struct {
+		stages []glue.NamedStage
+		want   string
+	}{
+		"the message is a part": {
+			[]glue.NamedStage{splitter(func(m *glue.Message) []*glue.Message { return []*glue.Message{m, part(m, 2, "x")} }), nothing, nothing},
+			"j[] j#2[] <nil>",
+		},
+		"parts have channels of their own": {[]glue.NamedStage{route, two, add}, "j#1[all of j#1] j#2[all of j#2] <nil>"},
+		"no part":                          {[]glue.NamedStage{splitter(func(*glue.Message) []*glue.Message { return []*glue.Message{nil} })}, "stage split: made more than 1000 messages of a job, or a part that is none"},
+		"the second part is bad":           {[]glue.NamedStage{splitter(func(m *glue.Message) []*glue.Message { return []*glue.Message{m, part(m, 2, "a\nb")} }), nothing}, "after stage nothing: body has more than one line; the json stage makes one line of it"},
+		"too many": {
+			[]glue.NamedStage{splitter(many), splitter(many)},
+			"stage split: made more than 1000 messages of a job, or a part that is none",
+		},
+	} {
+		p := &glue.Pipeline{Name: "p", Stages: test.stages}
+		messages, err := p.Transform(t.Context(), glue.Job{ID: "j", Payload: []byte("body")})
+		got := ""
+		for _, m := range messages {
+			got += fmt.Sprint(m.ID, m.Channels, " ")
+		}
+		if got += fmt.Sprint(err); got != test.want {
+			t.Errorf("%s: got %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// many splits a message into a hundred.
+func many(m *glue.Message) []*glue.Message {
+	parts := make([]*glue.Message, 100)
+	for i := range parts {
+		parts[i] = part(m, i, "x")
+	}
+	return parts
+}
+
+func TestFlagsOfWhatFailsAreNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub gluetest.Publisher
+		e := start(t, glue.Config{}, glue.Pipeline{Name: "p", Publisher: &pub, Stages: []glue.NamedStage{
+			{Name: "words", Stage: words}, {Name: "judge", Stage: judge(new(atomic.Bool))},
+		}})
+		e.feed.Put("1", []byte("flag bad"))
+		synctest.Wait()
+		if _, err := e.end(); err != nil {
+			t.Error(err)
+		}
+		if got, want := e.ledger.Sums().Pipelines[0].Stages[1], (glue.StageSums{Name: "judge", In: 2, Failed: 2}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
 }

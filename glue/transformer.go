@@ -39,6 +39,10 @@ func (p *Pipeline) Transform(ctx context.Context, job Job) ([]*Message, error) {
 	return messages, b.runs[0].failures[0]
 }
 
+// MaxMessages bounds what one job becomes in a pipeline: all of it is in memory until the last one is
+// published.
+const MaxMessages = 1000
+
 // minChunk is the least number of jobs that is worth a goroutine of its own.
 const minChunk = 32
 
@@ -111,11 +115,14 @@ func (w *walker) wants(p, i int) bool {
 	return w.runs[p] != nil && isTemporary(w.runs[p].failures[i])
 }
 
-// walk takes the messages of job i through a branch, and copies of them through each branch behind it.
+// wanted reports whether a pipeline that goes through a branch does.
+func (w *walker) wanted(b *Branch, i int) bool {
+	return slices.ContainsFunc(b.Pipelines, func(p int) bool { return w.wants(p, i) })
+}
+
+// walk takes the messages of job i through a branch, and copies of them through each branch behind it
+// that somebody wants.
 func (w *walker) walk(ctx context.Context, b *Branch, i int, messages []*Message) {
-	if !slices.ContainsFunc(b.Pipelines, func(p int) bool { return w.wants(p, i) }) {
-		return
-	}
 	for s := range b.Stages {
 		var count StageSums
 		var err error
@@ -129,13 +136,17 @@ func (w *walker) walk(ctx context.Context, b *Branch, i int, messages []*Message
 		w.finish(b.Pipelines[0], i, messages)
 		return
 	}
+	var next *Branch
 	for n := range b.Branches {
-		own := messages
-		if n < len(b.Branches)-1 {
-			own = clones(messages)
+		if !w.wanted(&b.Branches[n], i) {
+			continue
 		}
-		w.walk(ctx, &b.Branches[n], i, own)
+		if next != nil {
+			w.walk(ctx, next, i, clones(messages))
+		}
+		next = &b.Branches[n]
 	}
+	w.walk(ctx, next, i, messages)
 }
 
 func clones(messages []*Message) []*Message {
@@ -153,27 +164,34 @@ func (w *walker) stage(ctx context.Context, stage NamedStage, messages []*Messag
 	passed := messages[:0]
 	for _, m := range messages {
 		err := w.process(ctx, stage, m)
+		parts := m.parts
+		m.parts = nil
+		if slices.Contains(parts, nil) || len(passed)+len(parts) > MaxMessages {
+			err = Permanentf("made more than %d messages of a job, or a part that is none", MaxMessages)
+		}
 		switch {
+		case errors.Is(err, ErrFlag):
+			count.Flagged++
 		case errors.Is(err, ErrDrop):
 			count.Dropped++
 			continue
-		case errors.Is(err, ErrFlag):
-			count.Flagged++
 		case err != nil:
 			*count = StageSums{In: count.In, Dropped: count.Dropped, Failed: count.In - count.Dropped}
 			return nil, fmt.Errorf("stage %s: %w", stage.Name, err)
 		}
-		if m.parts == nil {
+		switch {
+		case parts == nil:
 			passed = append(passed, m)
-			continue
-		}
-		if len(m.parts) == 0 {
+		case len(parts) == 0:
 			count.Dropped++
-			continue
+		default:
+			if count.Added == 0 {
+				// In an array of its own, so that the parts do not overwrite messages that are still to come.
+				passed = slices.Clip(passed)
+			}
+			count.Added += int64(len(parts) - 1)
+			passed = append(passed, parts...)
 		}
-		count.Added += int64(len(m.parts) - 1)
-		// Clipped, so that the parts do not overwrite the messages that are still to come.
-		passed = append(slices.Clip(passed), m.parts...)
 	}
 	count.Out = int64(len(passed))
 	return passed, nil
@@ -206,7 +224,7 @@ func (w *walker) finish(p, i int, messages []*Message) {
 	w.sums[p].Publish.InFlight += int64(len(messages))
 }
 
-// refuse books n messages that passed all stages of p, but that nobody may have, as failures of
+// refuse books n messages that passed all stages of p, but that nobody may have, as failures at
 // the last one.
 func (w *walker) refuse(p int, n int64, err error) error {
 	stages := w.sums[p].Stages
@@ -216,7 +234,7 @@ func (w *walker) refuse(p int, n int64, err error) error {
 	last := &stages[len(stages)-1]
 	last.Out -= n
 	last.Failed += n
-	return fmt.Errorf("stage %s: %w", last.Name, err)
+	return fmt.Errorf("after stage %s: %w", last.Name, err)
 }
 
 // process calls a stage and turns a panic into a permanent error: the next job may do better.
@@ -249,6 +267,14 @@ func (m *Message) check() error {
 	if m.Type != "" {
 		if err := CheckToken(m.Type); err != nil {
 			return Permanentf("message type %w", err)
+		}
+	}
+	if len(m.Channels) > MaxChannels {
+		return Permanentf("%d channels are more than %d", len(m.Channels), MaxChannels)
+	}
+	for _, name := range m.Channels {
+		if err := CheckChannel(name); err != nil {
+			return Permanent(err)
 		}
 	}
 	body := m.Body()

@@ -57,7 +57,7 @@ func newAnonymize(options Options) (glue.Stage, error) {
 	if err := errors.Join(refuseID("drop", a.drop), refuseID("hash", a.hash)); err != nil {
 		return nil, err
 	}
-	if err := refuseEvent("hash", a.hash); err != nil {
+	if err := errors.Join(refuseEvent("drop", a.drop), refuseEvent("hash", a.hash)); err != nil {
 		return nil, err
 	}
 	if len(a.hash) == 0 {

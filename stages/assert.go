@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -32,10 +31,8 @@ var (
 // schemaURL is where the schema has its place among those that it may refer to; there is nothing.
 const schemaURL = "schema:///"
 
-const (
-	maxLocations = 3    // that a violation names
-	maxDigits    = 1000 // of a number before and after its point: jsonschema computes exactly
-)
+// maxLocations bounds the places that a violation names.
+const maxLocations = 3
 
 type assertOptions struct {
 	Schema    any    `yaml:"schema"`
@@ -67,7 +64,22 @@ func newAssert(options Options) (glue.Stage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", option, err)
 	}
+	if err := schema.Validate(map[string]any{}); isCycle(err) {
+		return nil, fmt.Errorf("%s: it refers to itself without end", option)
+	}
 	return &Assert{schema, o.Violation}, nil
+}
+
+// isCycle reports whether a schema refers to itself without looking at anything in between.
+func isCycle(err error) bool {
+	invalid := new(jsonschema.ValidationError)
+	if !errors.As(err, &invalid) {
+		return false
+	}
+	if _, is := invalid.ErrorKind.(*kind.RefCycle); is {
+		return true
+	}
+	return slices.ContainsFunc(invalid.Causes, func(cause *jsonschema.ValidationError) bool { return isCycle(cause) })
 }
 
 func compileSchema(text []byte) (*jsonschema.Schema, error) {
@@ -113,14 +125,15 @@ func (a *Assert) NeedsObject() bool { return true }
 // a permanent error, a drop, or a flag.
 func (a *Assert) Process(_ context.Context, m *glue.Message) error {
 	object := m.Object().Any()
-	if !computable(object) {
-		return glue.Permanentf("a number has more than %d digits", maxDigits)
+	reason := fmt.Sprintf("a number has more than %d digits", maxDigits) // jsonschema computes exactly
+	if computable(object) {
+		err := a.schema.Validate(object)
+		if err == nil {
+			return nil
+		}
+		reason = violated(err)
 	}
-	err := a.schema.Validate(object)
-	if err == nil {
-		return nil
-	}
-	switch reason := violated(err); a.violation {
+	switch a.violation {
 	case "drop":
 		return glue.Drop(reason)
 	case "pass":
@@ -128,31 +141,6 @@ func (a *Assert) Process(_ context.Context, m *glue.Message) error {
 	default:
 		return glue.Permanent(errors.New(reason))
 	}
-}
-
-// computable reports whether all numbers in value are of a size that costs no time to speak of.
-func computable(value any) bool {
-	switch v := value.(type) {
-	case json.Number:
-		digits, exponent := len(v), 0
-		if e := strings.IndexAny(string(v), "eE"); e >= 0 {
-			var err error
-			if exponent, err = strconv.Atoi(string(v[e+1:])); err != nil {
-				return false
-			}
-			digits = e
-		}
-		return digits <= maxDigits && max(exponent, -exponent) <= maxDigits
-	case []any:
-		return !slices.ContainsFunc(v, func(element any) bool { return !computable(element) })
-	case map[string]any:
-		for _, member := range v {
-			if !computable(member) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // violated says which keywords of the schema are violated, by their JSON Pointers. It

@@ -45,7 +45,10 @@ func TestAssert(t *testing.T) {
 		"exact numbers":  {`schema: {properties: {n: {multipleOf: 0.01}}}`, `{"id":"1","n":4.02}`, message{ID: "1", Body: `{"id":"1","n":4.02}`}, ""},
 		"great numbers":  {`schema: {properties: {n: {minimum: 9223372036854775808}}}`, `{"id":"1","n":9223372036854775807}`, message{}, "violates #/properties/n/minimum"},
 		"great exponent": {`schema: ` + commentSchema, `{"id":"1","n":1e999999999}`, message{}, "a number has more than 1000 digits"},
-		"small exponent": {`schema: ` + commentSchema, `{"id":"1","n":[{"a":-1E-99999999999999999999}]}`, message{}, "a number has more than 1000 digits"},
+		"pass digits":    {`{schema: {}, violation: pass}`, `{"id":"1","n":1e1001}`, message{ID: "1", Body: `{"id":"1","n":1e1001}`}, "flagged: a number has more than 1000 digits"},
+		"drop digits":    {`{schema: {}, violation: drop}`, `{"id":"1","n":1e1001}`, message{}, "dropped: a number has more than 1000 digits"},
+		"small exponent": {`schema: ` + commentSchema, `{"id":"1","n":1e-999999999}`, message{}, "a number has more than 1000 digits"},
+		"no exponent":    {`schema: ` + commentSchema, `{"id":"1","n":[{"a":-1E-99999999999999999999}]}`, message{}, "a number has more than 1000 digits"},
 		"many digits":    {`schema: ` + commentSchema, `{"id":"1","n":` + strings.Repeat("1", 1001) + `}`, message{}, "a number has more than 1000 digits"},
 	})
 }

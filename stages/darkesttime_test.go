@@ -18,16 +18,6 @@ func TestDarkesttime(t *testing.T) {
 	}
 }
 
-func TestARouteBehindDarkesttimeLeavesItAlone(t *testing.T) {
-	dark, route := mustBuild(t, "darkesttime", `channel: test`), mustBuild(t, "route", `channels: [all]`)
-	for range 2 {
-		got, err := process("no JSON", dark, route)
-		if want := []string{"test", "all"}; err != nil || !reflect.DeepEqual(got.Channels, want) {
-			t.Errorf("%v, channels %s", err, got.Channels)
-		}
-	}
-}
-
 func TestDarkesttimeRefuses(t *testing.T) {
 	refuse(t, "darkesttime", map[string]string{
 		``:                         "channel: name one",

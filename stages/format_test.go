@@ -1,6 +1,7 @@
 package stages_test
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -26,6 +27,9 @@ func TestFormat(t *testing.T) {
 		"jq gives nothing": {`jq: 'empty'`, `{}`, message{}, "jq gives nothing"},
 		"jq gives two":     {`jq: '., .'`, `{}`, message{}, "jq gives more than one result"},
 		"jq gives a list":  {`jq: '[.]'`, `{}`, message{}, "jq gives no object"},
+		"jq, long body":    {`jq: .`, `{"a":"` + strings.Repeat("x", 64<<10) + `"}`, message{}, "a body of more than 65536 bytes is too long for jq"},
+		"jq, long number":  {`jq: '.a * .a'`, `{"a":` + strings.Repeat("1", 1001) + `}`, message{}, "a number has more than 1000 digits"},
+		"type for no line": {`type: "{t}"`, `{"t":"a\nb"}`, message{}, "type contains something other than visible ASCII"},
 		"jq never ends":    {`jq: 'def f: f; f'`, `{}`, message{}, "jq takes longer than 1s"},
 	})
 }

@@ -2,7 +2,11 @@ package stages
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -17,6 +21,9 @@ type expression struct{ code *gojq.Code }
 
 // jqTimeout bounds a jq expression, which may loop for ever, on one message.
 const jqTimeout = time.Second
+
+// jqSize bounds the bodies that jq sees, in bytes: push hosts take no more.
+const jqSize = 64 << 10
 
 // compile compiles the jq expression of an option.
 func compile(option, source string) (*expression, error) {
@@ -34,16 +41,25 @@ func compile(option, source string) (*expression, error) {
 // run returns the first results for an object, up to limit of them. When the expression fails or
 // takes too long that is a permanent error, without the values that jq quotes in its own.
 func (e *expression) run(ctx context.Context, object *tree.Node, limit int) ([]any, error) {
+	// The clock is looked at between two operations, and one of them can take long on a long list or number.
+	if object.Size() > jqSize {
+		return nil, glue.Permanentf("a body of more than %d bytes is too long for jq", jqSize)
+	}
+	input := object.Any()
+	if !computable(input) {
+		return nil, glue.Permanentf("a number has more than %d digits", maxDigits)
+	}
 	limited, cancel := context.WithTimeout(ctx, jqTimeout)
 	defer cancel()
-	iter := e.code.RunWithContext(limited, object.Any())
+	iter := e.code.RunWithContext(limited, input)
 	var results []any
 	for len(results) < limit {
 		result, ok := iter.Next()
 		if !ok {
 			break
 		}
-		if _, failed := result.(error); !failed {
+		cause, failed := result.(error)
+		if !failed {
 			results = append(results, result)
 			continue
 		}
@@ -53,9 +69,37 @@ func (e *expression) run(ctx context.Context, object *tree.Node, limit int) ([]a
 		case limited.Err() != nil:
 			return nil, glue.Permanentf("jq takes longer than %s", jqTimeout)
 		}
-		return nil, glue.Permanentf("jq fails")
+		return nil, glue.WithDetail(glue.Permanentf("jq fails"), cause)
 	}
 	return results, nil
+}
+
+// maxDigits bounds numbers that are computed exactly, before and after their points.
+const maxDigits = 1000
+
+// computable reports whether all numbers in value are of a size that costs no time to speak of.
+func computable(value any) bool {
+	switch v := value.(type) {
+	case json.Number:
+		digits, exponent := len(v), 0
+		if e := strings.IndexAny(string(v), "eE"); e >= 0 {
+			var err error
+			if exponent, err = strconv.Atoi(string(v[e+1:])); err != nil {
+				return false
+			}
+			digits = e
+		}
+		return digits <= maxDigits && max(exponent, -exponent) <= maxDigits
+	case []any:
+		return !slices.ContainsFunc(v, func(element any) bool { return !computable(element) })
+	case map[string]any:
+		for _, member := range v {
+			if !computable(member) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // toObject returns a result as a message's object.

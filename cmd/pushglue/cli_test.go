@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -38,12 +38,13 @@ func TestErrors(t *testing.T) {
 		code      int
 		want      string // a regular expression for all of standard error
 	}{
-		"unknown command":   {"rnu", nil, "", 2, `pushglue: unknown command "rnu"\nTry: pushglue --help\n`},
-		"unknown flag":      {"run --fast", nil, "", 2, `pushglue: unknown flag: --fast\nTry: pushglue --help\n`},
-		"argument too many": {"run now", nil, "", 2, `pushglue: pushglue run: unknown command "now" for "pushglue run"\nTry: pushglue --help\n`},
-		"no feed":           {"jobs", nil, "", 2, `(?s)Shows how many jobs .*pushglue jobs FEED \[command\].*pushglue: pushglue jobs: which feed\?\nTry: pushglue --help\n`},
-		"no pipelines file": {"run", []string{"PIPELINES=no/such.yml"}, "", 1, `pushglue: read pipelines file: stat no/such.yml: no such file or directory\n`},
-		"unknown stage":     {"run", nil, strings.Replace(goodPipelines, "json", "jsno", 1), 1, `pushglue: pipelines.yml:4:14: unknown stage "jsno"; did you mean "json"\?\n`},
+		"no pipelines file":        {"run", []string{"PIPELINES=no/such.yml"}, "", 1, `pushglue: PUSHGLUE_PIPELINES: read pipelines file: stat no/such.yml: no such file or directory\n`},
+		"pipelines in a directory": {"check", []string{"PIPELINES=."}, "", 1, `pushglue: PUSHGLUE_PIPELINES: read pipelines file: read .: is a directory\n`},
+		"no schema": {
+			"check", nil, strings.Replace(goodPipelines, "route:", "assert: {file: none.json}, route:", 1), 1,
+			`pushglue: pipelines.yml:4:20: stage assert: .*none.json: no such file or directory\n`,
+		},
+		"unknown stage": {"run", nil, strings.Replace(goodPipelines, "json", "jsno", 1), 1, `pushglue: pipelines.yml:4:14: unknown stage "jsno"; did you mean "json"\?\n`},
 		"missing key": {
 			"check", nil, strings.Replace(goodPipelines, "route:", "anonymize: {hash: [a]}, route:", 1), 1,
 			"pushglue: pipelines.yml:4:20: stage anonymize: key: environment variable PUSHGLUE_ANONYMIZE_KEY is not set; make a key with `openssl rand -hex 32`\n",
@@ -52,22 +53,35 @@ func TestErrors(t *testing.T) {
 			"check", nil, "pipelines:\n  - {name: a, feed: f, publish: {file: {path: x}}}\n  - {name: b, feed: f, publish: {file: {path: ./x}}}\n", 1,
 			`pushglue: pipelines.yml:3:34: publisher file: path: another pipeline writes to ./x already\n`,
 		},
-		"wrong Redis, checked": {"check", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*has the form redis://.*\n`},
+		"no directory": {
+			"run", nil, "pipelines:\n  - {name: a, feed: f, publish: {file: {path: no/such/file}}}\n", 1,
+			`pushglue: file no/such/file: its directory is not there: stat no/such: no such file or directory\n`,
+		},
 		"no hash tag":          {"check", []string{"REDIS_URL=redis://h?cluster=true"}, "", 1, `pushglue: feed "f" on a Redis Cluster needs a hash tag, such as "\{f\}", .*\n`},
 		"no Redis":             {"run", []string{"REDIS_URL=redis://:secret@" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
 		"wrong Redis":          {"run", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*has the form redis://.*\n`},
-		"wrong host":           {"check", []string{"PUSH_HOSTS=ftp://h"}, "", 1, `pushglue: pipelines.yml:5:14: publisher push: PUSHGLUE_PUSH_HOSTS: push host "ftp://h": want a base URL such as http://10.0.0.1:9080\n`},
-		"wrong module":         {"check", []string{"PUSH_MODULE=apache"}, "", 1, `pushglue: PUSHGLUE_PUSH_MODULE: "apache" is no push module; there are push-stream and nchan\n`},
-		"wrong dialect":        {"check", []string{"DIALECT=ruby"}, "", 1, `pushglue: PUSHGLUE_DIALECT: .*thoonk.py.*thoonk.js.*\n`},
-		"wrong number":         {"check", []string{"BATCH=many"}, "", 1, `pushglue: PUSHGLUE_BATCH: "many" is no whole number\n`},
-		"wrong duration":       {"check", []string{"DRAIN=10"}, "", 1, `pushglue: PUSHGLUE_DRAIN: "10" is no duration such as 500ms, 5s or 2m\n`},
-		"wrong address":        {"check", []string{"HTTP_ADDR=foo"}, "", 1, `pushglue: PUSHGLUE_HTTP_ADDR: "foo" is no address such as 127.0.0.1:9070\n`},
-		"demo for no time":     {"demo --for 0s", nil, "", 2, `pushglue: --for and --rate must be more than 0\nTry: pushglue --help\n`},
-		"demo at no rate":      {"demo --rate NaN", nil, "", 2, `pushglue: --for and --rate must be more than 0\nTry: pushglue --help\n`},
-		"demo at no address":   {"demo --addr 8642", nil, "", 2, `pushglue: --addr: "8642" is no address such as 127.0.0.1:8642\nTry: pushglue --help\n`},
-		"several":              {"check", []string{"BATCH=0", "LOG_LEVEL=loud", "ATTEMPTS=0"}, "", 1, `pushglue: PUSHGLUE_LOG_LEVEL: "loud" is none of debug, info, warn, error\nPUSHGLUE_BATCH: 0 is not from 1 to 1000\nPUSHGLUE_ATTEMPTS: 0 is less than 1\n`},
-		"no push host":         {"check --connect", []string{"REDIS_URL=redis://" + closed, "PUSH_HOSTS=http://" + closed}, "", 1, `(?s)pushglue: PUSHGLUE_REDIS_URL: .*connection refused\npush host .*connection refused\n`},
-		"put: no file":         {"put f no/such.jsonl", []string{"REDIS_URL=redis://" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
+		"wrong Redis, checked": {"check", []string{"REDIS_URL=http://:secret@h"}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: read Redis URL: its scheme is none of redis, rediss and unix; .*\n`},
+		"wrong host": {
+			"check",
+			[]string{"PUSH_HOSTS=http://h,u:secret@h:80"},
+			goodPipelines + strings.Replace(goodPipelines, "pipelines:\n  - name: p", "  - name: q", 1), 1,
+			`pushglue: PUSHGLUE_PUSH_HOSTS: push host 2 of 2: it is no URL; want a base URL such as http://10.0.0.1:9080\n`,
+		},
+		"no host":        {"check", []string{"PUSH_HOSTS="}, "", 1, `pushglue: pipelines.yml:5:14: publisher push: PUSHGLUE_PUSH_HOSTS: no push hosts; .*\n`},
+		"wrong module":   {"check", []string{"PUSH_MODULE=apache"}, "", 1, `pushglue: PUSHGLUE_PUSH_MODULE: "apache" is no push module; there are push-stream and nchan\n`},
+		"wrong dialect":  {"check", []string{"DIALECT=ruby"}, "", 1, `pushglue: PUSHGLUE_DIALECT: .*thoonk.py.*thoonk.js.*\n`},
+		"wrong number":   {"check", []string{"BATCH=many"}, "", 1, `pushglue: PUSHGLUE_BATCH: "many" is no whole number\n`},
+		"wrong duration": {"check", []string{"DRAIN=10"}, "", 1, `pushglue: PUSHGLUE_DRAIN: "10" is no duration such as 500ms, 5s or 2m\n`},
+		"wrong address":  {"check", []string{"HTTP_ADDR=foo"}, "", 1, `pushglue: PUSHGLUE_HTTP_ADDR: "foo" is no address such as 127.0.0.1:9070\n`},
+		"malformed and wrong": {
+			"check",
+			[]string{"BATCH=many", "DRAIN=10", "ATTEMPTS=x", "LOG_LEVEL=loud"},
+			"", 1,
+			`pushglue: PUSHGLUE_BATCH: "many" is no whole number\nPUSHGLUE_ATTEMPTS: "x" is no whole number\nPUSHGLUE_DRAIN: "10" is no duration such as 500ms, 5s or 2m\nPUSHGLUE_LOG_LEVEL: .*\n`,
+		},
+		"several":      {"check", []string{"BATCH=0", "LOG_LEVEL=loud", "ATTEMPTS=0"}, "", 1, `pushglue: PUSHGLUE_LOG_LEVEL: "loud" is none of debug, info, warn, error\nPUSHGLUE_BATCH: 0 is not from 1 to 1000\nPUSHGLUE_ATTEMPTS: 0 is less than 1\n`},
+		"no push host": {"check --connect", []string{"REDIS_URL=redis://" + closed, "PUSH_HOSTS=http://" + closed}, "", 1, `(?s)pushglue: PUSHGLUE_REDIS_URL: .*connection refused\npush host .*connection refused\n`},
+		"put: no file": {"put f no/such.jsonl", []string{"REDIS_URL=redis://" + closed}, "", 1, `pushglue: PUSHGLUE_REDIS_URL: .*connection refused\n`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.pipelines == "" {
@@ -82,6 +96,66 @@ func TestErrors(t *testing.T) {
 				t.Errorf("the password is shown: %s", stderr)
 			}
 		})
+	}
+}
+
+// TestUsageErrors calls commands in wrong ways: each names the command at hand, and what it wants.
+func TestUsageErrors(t *testing.T) {
+	workdir(t, goodPipelines)
+	for args, want := range map[string]struct{ command, text string }{
+		"rnu":                 {"pushglue", `unknown command "rnu"; did you mean run?`},
+		"Job":                 {"pushglue", `unknown command "Job"; did you mean jobs?`},
+		"start":               {"pushglue", `unknown command "start"; there are check, completion, demo, jobs, put, run, try, version`},
+		"--fast":              {"pushglue", `unknown flag: --fast`},
+		"help rnu":            {"pushglue help", `unknown command "rnu"; did you mean run?`},
+		"run --fast":          {"pushglue run", `unknown flag: --fast`},
+		"run now":             {"pushglue run", `takes no arguments, and got "now"`},
+		"check now":           {"pushglue check", `takes no arguments, and got "now"`},
+		"check --connect=now": {"pushglue check", `--connect: "now" is no truth value, true or false`},
+		"demo xx yy":          {"pushglue demo", `takes no arguments, and got "xx"`},
+		"demo --rate x":       {"pushglue demo", `--rate: "x" is no number`},
+		"demo --rate NaN":     {"pushglue demo", `--for and --rate must be more than 0`},
+		"demo --for 10":       {"pushglue demo", `--for: "10" is no duration such as 500ms, 5s or 2m`},
+		"demo --for 0s":       {"pushglue demo", `--for and --rate must be more than 0`},
+		"demo --addr 8642":    {"pushglue demo", `--addr: "8642" is no address such as 127.0.0.1:8642`},
+		"version x":           {"pushglue version", `takes no arguments, and got "x"`},
+		"try":                 {"pushglue try", `PIPELINE is missing`},
+		"put":                 {"pushglue put", `FEED is missing`},
+		"put --rwa f":         {"pushglue put", `unknown flag: --rwa`},
+		"jobs":                {"pushglue jobs", `FEED is missing`},
+		"jobs --json f":       {"pushglue jobs", `the feed comes first, as in: pushglue jobs FEED --json; there is "--json" in its place`},
+	} {
+		code, stdout, stderr := command(t, "", environment(), strings.Fields(args)...)
+		if wantErr := want.command + ": " + want.text + "\nTry: " + want.command + " --help\n"; code != 2 || stdout != "" || stderr != wantErr {
+			t.Errorf("%s: exit code %d\n%s%swant\n%s", args, code, stdout, stderr, wantErr)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for args, want := range map[string]string{
+		"":             "Usage:\n  pushglue [flags]\n  pushglue [command]\n",
+		"help":         "Usage:\n  pushglue [flags]\n  pushglue [command]\n",
+		"help run":     "  PUSHGLUE_REDIS_URL ",
+		"run --help":   "  PUSHGLUE_REDIS_URL ",
+		"help put":     "Usage:\n  pushglue put FEED [FILE…] [flags]\n",
+		"help help":    "Usage:\n  pushglue help [COMMAND…] [flags]\n",
+		"help --help":  "Usage:\n  pushglue help [COMMAND…] [flags]\n",
+		"help version": "Usage:\n  pushglue version [flags]\n",
+	} {
+		code, stdout, stderr := command(t, "", environment(), strings.Fields(args)...)
+		if code != 0 || !strings.Contains(stdout, want) || stderr != "" {
+			t.Errorf("%s: exit code %d\n%s%swant\n%s", args, code, stdout, stderr, want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	want := "pushglue dev (" + runtime.Version() + ")\n"
+	for _, args := range []string{"version", "--version"} {
+		if code, stdout, stderr := command(t, "", environment(), args); code != 0 || stdout != want || stderr != "" {
+			t.Errorf("%s: exit code %d\n%s%swant %s", args, code, stdout, stderr, want)
+		}
 	}
 }
 
@@ -110,8 +184,8 @@ func TestCheckShowsThePipelines(t *testing.T) {
 	const want = `warning: PUSHGLUE_TYPO is no setting; see pushglue run --help
 pipelines.yml is good:
 feed f
-  json ┬─ route ─► push   p
-       └─► file           dark (shadow)
+  ┬─ json ─ route ─► push   p
+  └─ json ─► file           dark (shadow)
 `
 	if code != 0 || stdout != want || stderr != "" {
 		t.Errorf("exit code %d\n%s%s\nwant\n%s", code, stdout, stderr, want)
@@ -125,54 +199,6 @@ func TestCheckConnects(t *testing.T) {
 	code, stdout, stderr := command(t, "", environment("REDIS_URL="+store.URL(), "PUSH_HOSTS="+host.InternalURL()), "check", "--connect")
 	if code != 0 || !strings.Contains(stdout, "redis answers") || !strings.Contains(stdout, "noeviction") || !strings.Contains(stdout, "answers\n") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
-	}
-}
-
-func TestPutAndJobs(t *testing.T) {
-	store := service.StartRedis(t)
-	workdir(t, goodPipelines)
-	env := environment("REDIS_URL=" + store.URL())
-	put := func(stdin string, args ...string) (int, string) {
-		code, stdout, stderr := command(t, stdin, env, append([]string{"put", "f"}, args...)...)
-		return code, stdout + stderr
-	}
-	if err := os.WriteFile("a.jsonl", []byte("{\"id\":1}\n\n  {\"id\":2}  \r\n{\"id\":3}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile("b.jsonl", []byte("{\"id\":4}\n[5]\n{\"id\":6}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		stdin string
-		args  []string
-		code  int
-		want  string
-	}{
-		{"", []string{"a.jsonl"}, 0, "put 3 jobs on feed f\n"},
-		{"", []string{"a.jsonl", "b.jsonl"}, 1, "pushglue: b.jsonl:2: this is no JSON object but of kind array; nothing was put from this line on, see --raw for payloads that are no JSON object (4 jobs were put)\n"},
-		{"{\"secret\":\n", nil, 1, "pushglue: standard input:1: JSON ends early, after byte 10; nothing was put from this line on, see --raw for payloads that are no JSON object (0 jobs were put)\n"},
-		{"any text\n", []string{"--raw"}, 0, "put 1 jobs on feed f\n"},
-		{"", nil, 0, "put 0 jobs on feed f\n"},
-		{strings.Repeat("{}\n", 2500), []string{"--priority"}, 0, "put 2500 jobs on feed f\n"},
-		{"", []string{"--priority", "a.jsonl", "a.jsonl"}, 0, "put 6 jobs on feed f\n"},
-		{"", []string{"no/such.jsonl"}, 1, "pushglue: open no/such.jsonl: no such file or directory (0 jobs were put)\n"},
-		{strings.Repeat("{}\n", 2500), nil, 0, "put 2500 jobs on feed f\n"},
-	} {
-		if code, got := put(test.stdin, test.args...); code != test.code || got != test.want {
-			t.Errorf("put %v: exit code %d, %s\nwant %d, %s", test.args, code, got, test.code, test.want)
-		}
-	}
-	_, stdout, _ := command(t, "", env, "jobs", "f", "--json")
-	var report feedReport
-	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
-		t.Fatal(err)
-	}
-	if report.Feed != "f" || report.Queued != 5014 || report.Put != 5014 || report.OldestPut == nil || report.OldestClaim != nil {
-		t.Errorf("got %s", stdout)
-	}
-	_, stdout, _ = command(t, "", env, "jobs", "f")
-	if !regexp.MustCompile(`(?m)^queued +5014$`).MatchString(stdout) || !regexp.MustCompile(`(?m)^oldest claim +-$`).MatchString(stdout) {
-		t.Errorf("got\n%s", stdout)
 	}
 }
 

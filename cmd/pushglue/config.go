@@ -41,14 +41,7 @@ type config struct {
 // readConfig reads the environment and checks each value by itself. It reports all errors.
 func readConfig() (config, error) {
 	var c config
-	if err := envconfig.Process(envPrefix, &c); err != nil {
-		var parse *envconfig.ParseError
-		if errors.As(err, &parse) {
-			return c, fmt.Errorf("%s: %q is no %s", parse.KeyName, parse.Value, typeName(parse.TypeName))
-		}
-		return c, err
-	}
-	var errs []error
+	errs := c.read()
 	check := func(ok bool, name, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("%s_%s: %s", envPrefix, name, fmt.Sprintf(format, args...)))
@@ -58,6 +51,8 @@ func readConfig() (config, error) {
 	check(err == nil, "DIALECT", "%v", err)
 	_, err = push.ParseModule(c.PushModule)
 	check(err == nil, "PUSH_MODULE", "%v", err)
+	err = push.CheckHosts(c.PushHosts)
+	check(err == nil, "PUSH_HOSTS", "%v", err)
 	_, err = c.level()
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
 	_, _, err = net.SplitHostPort(c.HTTPAddr)
@@ -74,15 +69,36 @@ func readConfig() (config, error) {
 	return c, errors.Join(errs...)
 }
 
-// typeName names a type for people.
-func typeName(goType string) string {
-	switch goType {
-	case "time.Duration":
+// read reads the environment. Values of a wrong form come back as errors, and count as not set.
+func (c *config) read() []error {
+	var errs []error
+	for {
+		err := envconfig.Process(envPrefix, c)
+		var malformed *envconfig.ParseError
+		if !errors.As(err, &malformed) {
+			return append(errs, err)
+		}
+		errs = append(errs, fmt.Errorf("%s: %q is no %s", malformed.KeyName, malformed.Value, typeName(malformed.TypeName)))
+		// It stops at each of them; without the variable it goes on to the next one.
+		if err := os.Unsetenv(malformed.KeyName); err != nil {
+			return append(errs, err)
+		}
+	}
+}
+
+// typeName names for people a type of Go or of a flag.
+func typeName(name string) string {
+	switch name {
+	case "time.Duration", "duration":
 		return "duration such as 500ms, 5s or 2m"
 	case "int":
 		return "whole number"
+	case "float64":
+		return "number"
+	case "bool":
+		return "truth value, true or false"
 	}
-	return goType
+	return name
 }
 
 // unknownVariables returns the variables that look like settings but are none. They are worth a

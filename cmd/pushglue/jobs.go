@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,20 +27,19 @@ func newJobsCommand() *cobra.Command {
 		DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
-			case len(args) == 0:
-				c.SetOut(c.ErrOrStderr())
-				return errors.Join(c.Help(), usageError{errors.New("pushglue jobs: which feed?")})
+			case len(args) == 0 || args[0] == "":
+				return usageError{errors.New("FEED is missing")}
 			case args[0] == "-h" || args[0] == "--help":
 				return c.Help()
-			case args[0] == "" || strings.HasPrefix(args[0], "-"):
-				return usageError{fmt.Errorf("pushglue jobs: the feed comes first, as in: pushglue jobs FEED --json; there is %q in its place", args[0])}
+			case strings.HasPrefix(args[0], "-"):
+				return noFeed(args[0])
 			}
 			feed := newFeedCommand(args[0])
 			feed.SetArgs(args[1:])
 			feed.SetIn(c.InOrStdin())
 			feed.SetOut(c.OutOrStdout())
 			feed.SetErr(c.ErrOrStderr())
-			return feed.ExecuteContext(c.Context())
+			return execute(c.Context(), feed)
 		},
 	}
 	cmd.SetHelpFunc(func(c *cobra.Command, _ []string) {
@@ -67,41 +67,58 @@ Other workers, of pushglue, thoonk.py or thoonk.js, can go on meanwhile.`,
 		Example: `  pushglue jobs comments
   pushglue jobs comments list claimed --older 5m
   pushglue jobs comments retry --all`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("%s: unknown command %q; there are list, show, retry, cancel and retract", c.CommandPath(), args[0])}
+			switch {
+			case len(args) == 0:
+				return nil
+			case isCommand(c, name):
+				return noFeed(name)
 			}
-			return nil
+			return unknownCommand(c, args[0])
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			if r.over < 0 {
 				return usageError{errors.New("--over is less than 0s")}
 			}
 			r.out = c.OutOrStdout()
-			return withFeed(c.Context(), name, func(feed *thoonk.Feed) error { return r.run(c.Context(), feed) })
+			return withFeed(c, name, func(feed *thoonk.Feed) error { return r.run(c.Context(), feed) })
 		},
 	}
 	cmd.Flags().DurationVar(&r.over, "over", time.Second, "how long to count what is put and finished; 0 for not at all")
 	jsonFlag(cmd, &r.asJSON)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c == cmd && isCommand(c, name) {
+			return noFeed(name)
+		}
+		return flagError(c, err)
+	})
+	asTree(cmd)
 	cmd.AddCommand(newListCommand(name), newShowCommand(name), newRetryCommand(name), newCancelCommand(name), newRetractCommand(name))
 	return cmd
+}
+
+// noFeed says that something else stands where the feed should.
+func noFeed(word string) error {
+	return usageError{fmt.Errorf("the feed comes first, as in: pushglue jobs FEED %s; there is %[1]q in its place", word)}
+}
+
+// isCommand reports whether a feed has the name of a command of feeds, and so may be none.
+func isCommand(c *cobra.Command, feed string) bool {
+	return slices.Contains(commandNames(c.Root()), feed)
 }
 
 func jsonFlag(cmd *cobra.Command, asJSON *bool) {
 	cmd.Flags().BoolVar(asJSON, "json", false, "print one JSON object")
 }
 
-// withFeed connects to Redis and calls do with the feed of this name.
-func withFeed(ctx context.Context, name string, do func(*thoonk.Feed) error) error {
+// withFeed connects to Redis and calls do with the feed of this name, for cmd.
+func withFeed(cmd *cobra.Command, name string, do func(*thoonk.Feed) error) error {
 	c, err := readConfig()
 	if err != nil {
 		return err
 	}
-	rdb, err := connect(ctx, c, zerolog.Nop())
+	rdb, err := connect(cmd.Context(), c, zerolog.Nop())
 	if err != nil {
 		return err
 	}
@@ -110,7 +127,22 @@ func withFeed(ctx context.Context, name string, do func(*thoonk.Feed) error) err
 	if err != nil {
 		return err
 	}
+	warnOfNothing(cmd, feed)
 	return do(feed)
+}
+
+// warnOfNothing tells a feed on which nothing was ever put from one that is empty now: its name may
+// be wrong. That it cannot be counted is no matter, since what comes next fails then too.
+func warnOfNothing(cmd *cobra.Command, feed *thoonk.Feed) {
+	counts, err := feed.Counts(cmd.Context())
+	if err != nil || counts != (thoonk.Counts{}) {
+		return
+	}
+	advice := "look at its name, at PUSHGLUE_DIALECT, and at the database in PUSHGLUE_REDIS_URL"
+	if isCommand(cmd, feed.Name()) {
+		advice = noFeed(feed.Name()).Error()
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "warning: nothing was ever put on feed %s; %s\n", feed.Name(), advice)
 }
 
 // untilSignal returns a context that a SIGINT or SIGTERM ends. What works on many jobs looks at it
@@ -142,13 +174,12 @@ func stateCount(counts thoonk.Counts, state thoonk.State) int {
 	return int(counts.Stalled)
 }
 
-// jobCount names a number of jobs: "1 job", "5,014 jobs", and of a state: "5,014 stalled jobs".
-func jobCount(n int, state ...string) string {
-	what := "jobs"
-	if n == 1 {
-		what = "job"
+// number counts things for people: "1 job", "5,014 stalled jobs".
+func number(n int, what string) string {
+	if n != 1 {
+		what += "s"
 	}
-	return strings.Join(append(append([]string{thousands(n)}, state...), what), " ")
+	return thousands(n) + " " + what
 }
 
 // thousands writes a number that is not negative for people.

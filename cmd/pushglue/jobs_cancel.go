@@ -25,8 +25,11 @@ func newCancelCommand(name string) *cobra.Command {
 			counted = time.Now()
 			return n, err
 		},
-		all: func(ctx context.Context, feed *thoonk.Feed, n int) iter.Seq2[[]string, error] {
+		all: func(ctx context.Context, feed *thoonk.Feed, n int) iter.Seq[step] {
 			return rounds(n, func(limit int) ([]string, error) {
+				if older == thoonk.AnyAge {
+					return feed.Reap(ctx, older, limit)
+				}
 				// A claim that was too young when they were counted still is.
 				return feed.Reap(ctx, older+time.Since(counted), limit)
 			})
@@ -54,6 +57,8 @@ second message. So give an age with --all: longer than a worker may take for a j
 		case given:
 			c.warning = fmt.Sprintf(" whose claims are older than %s", older)
 		default:
+			// A claim of thoonk.py's is of the future where that one's clock is ahead.
+			older = thoonk.AnyAge
 			c.warning = ", also those of workers that are alive"
 		}
 		return nil

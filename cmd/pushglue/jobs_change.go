@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,10 +33,13 @@ type change struct {
 	byID func(ctx context.Context, feed *thoonk.Feed, ids []string) ([]string, error)
 	// count returns how many jobs there are for all.
 	count func(ctx context.Context, feed *thoonk.Feed) (int, error)
-	// all changes n jobs, page by page, and yields those of each page. It comes to an end also if
-	// others make new ones all the time.
-	all func(ctx context.Context, feed *thoonk.Feed, n int) iter.Seq2[[]string, error]
+	// all yields the steps in which n jobs are changed, one or more. It comes to an end also if others
+	// make new ones all the time.
+	all func(ctx context.Context, feed *thoonk.Feed, n int) iter.Seq[step]
 }
+
+// step changes a page of jobs and returns the ids of those that it could change, also with an error.
+type step func() ([]string, error)
 
 // changing is one run of a change.
 type changing struct {
@@ -80,9 +82,9 @@ func (c *changing) command(name string, cmd *cobra.Command, check func() error) 
 			err = fmt.Errorf("standard input is no terminal, so there is nobody to ask: give --yes to %s all", c.verb)
 		}
 		if err != nil {
-			return usageError{fmt.Errorf("%s: %w", cmd.CommandPath(), err)}
+			return usageError{err}
 		}
-		return withFeed(cmd.Context(), name, func(feed *thoonk.Feed) error {
+		return withFeed(cmd, name, func(feed *thoonk.Feed) error {
 			c.feed = feed
 			return c.run(cmd.Context(), distinct(ids))
 		})
@@ -114,7 +116,7 @@ func distinct(ids []string) []string {
 }
 
 func (c *changing) run(ctx context.Context, ids []string) error {
-	pages, total := c.named(ctx, ids), len(ids)
+	steps, total := c.named(ctx, ids), len(ids)
 	if c.everything {
 		var err error
 		if total, err = c.count(ctx, c.feed); err != nil {
@@ -123,11 +125,13 @@ func (c *changing) run(ctx context.Context, ids []string) error {
 		if err := c.ask(total); err != nil {
 			return err
 		}
-		pages = c.all(ctx, c.feed, total)
+		if total > 0 {
+			steps = c.all(ctx, c.feed, total)
+		}
 	}
 	signalled, stop := untilSignal(ctx)
 	defer stop()
-	workErr := c.work(signalled, pages, total)
+	workErr := c.work(signalled, steps, total)
 	errs := []error{c.report(workErr == nil)}
 	for _, r := range c.refused {
 		errs = append(errs, c.why(r))
@@ -146,7 +150,7 @@ func (c *changing) ask(n int) error {
 	if c.yes || n == 0 {
 		return nil
 	}
-	fmt.Fprintf(c.progress, "%s %s of feed %s%s? [y/N] ", c.verb, jobCount(n, c.state.String()), c.feed.Name(), c.warning)
+	fmt.Fprintf(c.progress, "%s %s of feed %s%s? [y/N] ", c.verb, number(n, c.state.String()+" job"), c.feed.Name(), c.warning)
 	answer, err := bufio.NewReader(c.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)
@@ -158,15 +162,22 @@ func (c *changing) ask(n int) error {
 	return errors.New("the answer is no: nothing was changed")
 }
 
-// named yields the jobs of these ids that could be changed, and notes the others.
-func (c *changing) named(ctx context.Context, ids []string) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		for part := range slices.Chunk(ids, idPage) {
-			changed, err := c.byID(ctx, c.feed, part)
-			if err == nil {
-				err = c.refuse(ctx, missing(part, changed))
-			}
-			if !yield(changed, err) || err != nil {
+// named yields the steps in which the jobs of these ids are changed, and those that cannot be noted.
+func (c *changing) named(ctx context.Context, ids []string) iter.Seq[step] {
+	return chunks(ids, idPage, func(part []string) ([]string, error) {
+		changed, err := c.byID(ctx, c.feed, part)
+		if err == nil {
+			err = c.refuse(ctx, missing(part, changed))
+		}
+		return changed, err
+	})
+}
+
+// chunks yields the steps of a change to these jobs, so many at a time.
+func chunks(ids []string, size int, do func(part []string) ([]string, error)) iter.Seq[step] {
+	return func(yield func(step) bool) {
+		for part := range slices.Chunk(ids, size) {
+			if !yield(func() ([]string, error) { return do(part) }) {
 				return
 			}
 		}
@@ -210,31 +221,32 @@ func (c *changing) why(r refusal) error {
 	return fmt.Errorf("job %s is %s, not %s", printable([]byte(r.ID)), *r.State, c.state)
 }
 
-// work goes through the pages until it is signalled.
-func (c *changing) work(signalled context.Context, pages iter.Seq2[[]string, error], total int) error {
+// work takes the steps until it is signalled.
+func (c *changing) work(signalled context.Context, steps iter.Seq[step], total int) error {
 	c.notice = time.Now()
-	for changed, err := range pages {
+	for take := range steps {
+		if signalled.Err() != nil {
+			return fmt.Errorf("interrupted; %s %s of %s", c.past, thousands(c.done), number(total, "job"))
+		}
+		changed, err := take()
 		c.done += len(changed)
 		if err != nil {
 			return err
 		}
-		if signalled.Err() != nil && c.done+len(c.refused) < total {
-			return fmt.Errorf("interrupted; %s %s of %s", c.past, thousands(c.done), jobCount(total))
-		}
 		if time.Since(c.notice) >= putNotice {
 			c.notice = time.Now()
-			fmt.Fprintf(c.progress, "%s %s so far\n", c.past, jobCount(c.done))
+			fmt.Fprintf(c.progress, "%s %s so far\n", c.past, number(c.done, "job"))
 		}
 	}
 	return nil
 }
 
-// rounds yields what a change does to n jobs in steps of a page.
-func rounds(n int, page func(limit int) ([]string, error)) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		for ; n > 0; n -= changePage {
-			ids, err := page(min(n, changePage))
-			if !yield(ids, err) || err != nil {
+// rounds yields the steps of a change to n jobs, whichever they are.
+func rounds(n int, page func(limit int) ([]string, error)) iter.Seq[step] {
+	return func(yield func(step) bool) {
+		for left := n; left > 0; left -= changePage {
+			limit := min(left, changePage)
+			if !yield(func() ([]string, error) { return page(limit) }) {
 				return
 			}
 		}
@@ -252,8 +264,8 @@ func countState(state thoonk.State) func(context.Context, *thoonk.Feed) (int, er
 func (c *changing) report(complete bool) error {
 	if c.asJSON {
 		refused := append([]refusal{}, c.refused...) // an array also when there is none
-		return json.NewEncoder(c.out).Encode(changeReport{c.feed.Name(), c.verb, c.done, refused, complete})
+		return writeJSON(c.out, changeReport{c.feed.Name(), c.verb, c.done, refused, complete})
 	}
-	_, err := fmt.Fprintf(c.out, "%s %s\n", c.past, jobCount(c.done))
+	_, err := fmt.Fprintf(c.out, "%s %s\n", c.past, number(c.done, "job"))
 	return err
 }

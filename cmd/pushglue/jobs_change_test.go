@@ -1,10 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"iter"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -98,7 +96,7 @@ func TestJobsMany(t *testing.T) {
 	}
 	fill()
 	o.want(0, "cancelled 12,000 jobs\n", "", "cancel", "--all", "--yes")
-	if _, err := o.feed.Purge(t.Context(), thoonk.Queued, total); err != nil {
+	if _, err := o.feed.Purge(t.Context(), thoonk.Queued, time.Now(), total); err != nil {
 		t.Fatal(err)
 	}
 	fill()
@@ -135,68 +133,107 @@ func TestJobsMany(t *testing.T) {
 	}
 }
 
-// TestJobsInterrupted signals a retract in its first page: it brings that to its end and says so.
-func TestJobsInterrupted(t *testing.T) {
-	o := newOperator(t, thoonk.ThoonkPy)
-	if _, err := o.feed.Put(t.Context(), make([][]byte, 30_000), thoonk.PutOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	// Redis holds back what writes until it is told to go on.
-	if err := o.rdb.Do(t.Context(), "CLIENT", "PAUSE", patience.Milliseconds(), "WRITE").Err(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0], "jobs", "f", "retract", "--all", "--state", "queued", "--yes")
-	cmd.Env = append(slices.Clone(o.env), "PUSHGLUE_REDIS_URL=redis://"+o.rdb.Options().Addr+"?read_timeout=60s")
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the first page waits", func() bool {
-		return strings.Contains(o.rdb.ClientList(t.Context()).Val(), "flags=b")
-	})
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the signal has arrived", func() bool {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-		return err != nil || strings.Contains(string(status), "\nShdPnd:\t0000000000000000\n")
-	})
-	if err := o.rdb.Do(t.Context(), "CLIENT", "UNPAUSE").Err(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // its exit code is looked at
-	if code := cmd.ProcessState.ExitCode(); code != 1 {
-		t.Errorf("exit code %d", code)
-	}
-	counts, err := o.feed.Counts(t.Context())
-	done := 30_000 - int(counts.Queued)
-	if err != nil || done == 0 || done == 30_000 {
-		t.Errorf("%d jobs were retracted, %v", done, err)
-	}
-	if want := fmt.Sprintf("pushglue: interrupted; retracted %s of 30,000 jobs\n", thousands(done)); stderr.String() != want || stdout.String() != "retracted "+jobCount(done)+"\n" {
-		t.Errorf("got\n%s%swant %s", stdout.String(), stderr.String(), want)
-	}
-}
-
 // TestJobsProgress has pages that take 600 ms each: a word about them comes once a second.
 func TestJobsProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var progress strings.Builder
 		c := changing{change: change{past: "retried"}, progress: &progress}
-		var pages iter.Seq2[[]string, error] = func(yield func([]string, error) bool) {
-			for range 5 {
-				time.Sleep(600 * time.Millisecond)
-				if !yield(make([]string, 1000), nil) {
-					return
-				}
-			}
-		}
-		if err := c.work(t.Context(), pages, 5000); err != nil {
+		steps := rounds(5000, func(limit int) ([]string, error) {
+			time.Sleep(600 * time.Millisecond)
+			return make([]string, limit), nil
+		})
+		if err := c.work(t.Context(), steps, 5000); err != nil {
 			t.Error(err)
 		}
 		if got := progress.String(); got != "retried 2,000 jobs so far\nretried 4,000 jobs so far\n" {
 			t.Errorf("got\n%s", got)
 		}
 	})
+}
+
+// TestJobsSignalledAtTheEnd has a signal come while the last page is changed: all was done.
+func TestJobsSignalledAtTheEnd(t *testing.T) {
+	signalled, signal := context.WithCancel(t.Context())
+	c := changing{change: change{past: "retried"}}
+	pages := 0
+	// Others were faster with some of the jobs.
+	steps := rounds(3000, func(int) ([]string, error) {
+		if pages++; pages == 3 {
+			signal()
+		}
+		return make([]string, 900), nil
+	})
+	if err := c.work(signalled, steps, 3000); err != nil || c.done != 2700 {
+		t.Errorf("%d jobs, %v", c.done, err)
+	}
+	// What went back to the feed, and was changed twice, hides no signal.
+	if err := c.work(signalled, steps, 3000); err == nil || err.Error() != "interrupted; retried 2,700 of 3,000 jobs" {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestJobsRetryLost brings back what thoonk.py has lost, and leaves what is far down the queue.
+func TestJobsRetryLost(t *testing.T) {
+	dialects(t, func(o *operator) {
+		ids, err := o.feed.Put(o.t.Context(), make([][]byte, 11_000), thoonk.PutOptions{})
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		lost := o.worker.Pop()
+		o.claim(2)
+		o.worker.Stall(ids[1])
+		queued := ids[len(ids)-1]
+		o.want(1, "retried 2 jobs\n", fmt.Sprintf("pushglue: job %s is queued, not stalled\njob %s is claimed, not stalled\njob x: no such job\n", queued, ids[2]),
+			"retry", queued, lost, ids[2], ids[1], "x")
+		want := slices.Concat([]string{lost}, ids[3:], ids[1:2])
+		if l := o.list("queued", "--limit", "0"); !slices.Equal(l.ids(), want) {
+			o.t.Errorf("%d jobs are queued, want %d, the lost one first", l.Listed, len(want))
+		}
+	})
+}
+
+// TestJobsCancelAhead has a worker whose clock is ahead of Redis's.
+func TestJobsCancelAhead(t *testing.T) {
+	dialects(t, func(o *operator) {
+		ids := o.put("1", "2")
+		o.claim(2)
+		o.age("claimed", -60, ids[0])
+		o.want(0, "cancelled 1 job\n", "", "cancel", "--all", "--older", "0s", "--yes")
+		o.want(0, "cancelled 1 job\n", "", "cancel", "--all", "--yes")
+		o.wantCounts(thoonk.Counts{Queued: 2, Cancelled: 2, Put: 2})
+	})
+}
+
+func TestJobsRetractOfAState(t *testing.T) {
+	dialects(t, func(o *operator) {
+		ids := o.put("stalled", "claimed", "queued")
+		o.claim(2)
+		o.worker.Stall(ids[0])
+		o.want(1, "retracted 1 job\n", fmt.Sprintf("pushglue: job %s is stalled, not claimed\njob %s is queued, not claimed\n", ids[0], ids[2]),
+			"retract", ids[0], ids[1], ids[2], "--state", "claimed")
+		o.wantCounts(thoonk.Counts{Queued: 1, Stalled: 1, Put: 3})
+	})
+}
+
+// TestJobsJSONIsPrintable has what would move a terminal's cursor or turn its text in an id and a
+// payload: JSON escapes it, and says the same.
+func TestJobsJSONIsPrintable(t *testing.T) {
+	o := newOperator(t, thoonk.ThoonkPy)
+	const text = "\u009b2J\u007f\u202e\U000e0041ä<"
+	const escaped = `\u009b2J\u007f\u202e\udb40\udc41ä\u003c`
+	if err := o.rdb.HSet(t.Context(), "feed.items:f", text, text).Err(); err != nil {
+		t.Fatal(err)
+	}
+	o.age("published", 1, text)
+	for _, args := range [][]string{{"list", "queued", "--older", "0s"}, {"show", text}, {"retry", text}, {"cancel", text}} {
+		_, stdout, _ := o.run(append(args, "--json")...)
+		if strings.ContainsAny(stdout, "\u009b\u007f\u202e\U000e0041") || args[0] != "retry" && !strings.Contains(stdout, escaped) {
+			t.Errorf("%q: got\n%q", args, stdout)
+		}
+	}
+	var r jobReport
+	o.decode(&r, 0, "show", text)
+	if r.ID != text || *r.Payload != text {
+		t.Errorf("got %q, %q", r.ID, *r.Payload)
+	}
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -30,14 +30,15 @@ that those show too which a worker of thoonk.py has lost.`,
 		Example: `  pushglue jobs comments list stalled
   pushglue jobs comments list claimed --older 5m
   pushglue jobs comments list queued --limit 0 --json`,
-		Args: arguments(cobra.ExactArgs(1)),
+		ValidArgs: []string{"queued", "claimed", "stalled"},
+		Args:      arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			l.byAge = c.Flags().Changed("older")
 			if err := l.check(args[0]); err != nil {
-				return usageError{fmt.Errorf("%s: %w", c.CommandPath(), err)}
+				return usageError{err}
 			}
 			l.out = bufio.NewWriter(c.OutOrStdout())
-			return withFeed(c.Context(), name, func(feed *thoonk.Feed) error { return l.run(c.Context(), feed) })
+			return withFeed(c, name, func(feed *thoonk.Feed) error { return l.run(c.Context(), feed) })
 		},
 	}
 	cmd.Flags().DurationVar(&l.older, "older", 0, "only jobs that were put, or claimed, longer ago than this, such as 5m")
@@ -117,7 +118,7 @@ func (l *listing) jobs(ctx, signalled context.Context, feed *thoonk.Feed) error 
 		}
 		for len(ids) > 0 && !l.cut {
 			if signalled.Err() != nil {
-				return fmt.Errorf("interrupted; %s were listed", jobCount(l.listed))
+				return fmt.Errorf("interrupted; listed %s", number(l.listed, "job"))
 			}
 			n := len(ids)
 			if l.limit > 0 {
@@ -140,18 +141,23 @@ func (l *listing) jobs(ctx, signalled context.Context, feed *thoonk.Feed) error 
 	return nil
 }
 
-// jobRow is what list shows of a job. Ages are in seconds; null when there is no time.
+// jobRow is what list shows of a job. Ages are in seconds; null when there is no time. A stalled job
+// was cancelled null times: Thoonk takes the number away.
 type jobRow struct {
 	ID        string   `json:"id"`
 	State     string   `json:"state"`
 	Put       *float64 `json:"putSeconds"`
 	Claim     *float64 `json:"claimSeconds"`
-	Cancelled int      `json:"cancelled"`
+	Cancelled *int     `json:"cancelled"`
 	Bytes     int      `json:"bytes"`
 }
 
 func newJobRow(now time.Time, e thoonk.Entry) jobRow {
-	return jobRow{e.ID, e.State.String(), age(now, e.Put), age(now, e.ClaimedAt), e.Cancelled, e.Size}
+	cancelled := &e.Cancelled
+	if e.State == thoonk.Stalled {
+		cancelled = nil
+	}
+	return jobRow{e.ID, e.State.String(), age(now, e.Put), age(now, e.ClaimedAt), cancelled, e.Size}
 }
 
 // rows writes the jobs that are in the state still.
@@ -181,10 +187,10 @@ func (l *listing) row(r jobRow) error {
 		if l.listed == 0 {
 			fmt.Fprintf(l.table, "ID\tPUT\tCLAIMED\tCANCELLED\tBYTES\n")
 		}
-		_, err := fmt.Fprintf(l.table, "%s\t%s\t%s\t%d\t%d\n", printable([]byte(r.ID)), ago(r.Put), ago(r.Claim), r.Cancelled, r.Bytes)
+		_, err := fmt.Fprintf(l.table, "%s\t%s\t%s\t%s\t%d\n", printable([]byte(r.ID)), ago(r.Put), ago(r.Claim), times(r.Cancelled), r.Bytes)
 		return err
 	}
-	line, err := json.Marshal(r)
+	line, err := printableJSON(r)
 	if err != nil {
 		return err
 	}
@@ -203,13 +209,20 @@ func ago(seconds *float64) string {
 	return ageText(seconds) + " ago"
 }
 
+func times(n *int) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.Itoa(*n)
+}
+
 // begin begins the output. A list can be long, so JSON too is written job by job.
 func (l *listing) begin(feed string) {
 	if !l.asJSON {
 		l.table = tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
 		return
 	}
-	head, _ := json.Marshal(map[string]any{"feed": feed, "state": l.state.String(), "total": l.total}) // of these it cannot fail
+	head, _ := printableJSON(map[string]any{"feed": feed, "state": l.state.String(), "total": l.total}) // of these it cannot fail
 	fmt.Fprintf(l.out, "%s,\"jobs\":[", head[:len(head)-1])
 }
 
@@ -222,9 +235,9 @@ func (l *listing) end(broken bool) error {
 		_, err = fmt.Fprintf(l.out, "],\"listed\":%d,\"more\":%t}\n", l.listed, l.cut || broken)
 	case broken:
 	case l.cut && l.total != nil:
-		_, err = fmt.Fprintf(l.out, "%s of %s; --limit 0 for all\n", thousands(l.listed), jobCount(max(*l.total, l.listed+1), state))
+		_, err = fmt.Fprintf(l.out, "%s of %s; --limit 0 for all\n", thousands(l.listed), number(max(*l.total, l.listed+1), state+" job"))
 	case l.cut:
-		_, err = fmt.Fprintf(l.out, "%s, and there are more; --limit 0 for all\n", jobCount(l.listed, state))
+		_, err = fmt.Fprintf(l.out, "%s, and there are more; --limit 0 for all\n", number(l.listed, state+" job"))
 	case l.listed == 0:
 		_, err = fmt.Fprintf(l.out, "no %s jobs\n", state)
 	}

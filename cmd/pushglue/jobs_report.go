@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +62,7 @@ func (r *reporting) print(report feedReport, err error) error {
 		return err
 	}
 	if r.asJSON {
-		return json.NewEncoder(r.out).Encode(report)
+		return writeJSON(r.out, report)
 	}
 	return report.write(r.out)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -26,7 +25,7 @@ is in payloadBase64.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			s.out = c.OutOrStdout()
-			return withFeed(c.Context(), name, func(feed *thoonk.Feed) error { return s.run(c.Context(), feed, args[0]) })
+			return withFeed(c, name, func(feed *thoonk.Feed) error { return s.run(c.Context(), feed, args[0]) })
 		},
 	}
 	jsonFlag(cmd, &s.asJSON)
@@ -65,7 +64,7 @@ func (s *showing) run(ctx context.Context, feed *thoonk.Feed, id string) error {
 	} else {
 		report.Base64 = job.Payload
 	}
-	return json.NewEncoder(s.out).Encode(report)
+	return writeJSON(s.out, report)
 }
 
 // moment returns a time for people and programs alike, or nil if it is none.
@@ -83,7 +82,7 @@ func (r *jobReport) write(w io.Writer, payload []byte) error {
 	fmt.Fprintf(t, "state\t%s\n", r.State)
 	fmt.Fprintf(t, "put\t%s\n", since(r.Put, r.PutAt))
 	fmt.Fprintf(t, "claimed\t%s\n", since(r.Claim, r.ClaimedAt))
-	fmt.Fprintf(t, "times cancelled\t%d\n", r.Cancelled)
+	fmt.Fprintf(t, "times cancelled\t%s\n", times(r.Cancelled))
 	fmt.Fprintf(t, "bytes\t%d\n", r.Bytes)
 	if err := t.Flush(); err != nil {
 		return err

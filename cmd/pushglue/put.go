@@ -13,8 +13,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"pushglue/glue"
 	"pushglue/glue/thoonk"
-	"pushglue/glue/tree"
+	"pushglue/stages"
 )
 
 // Limits of what put reads.
@@ -30,8 +31,9 @@ func newPutCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put FEED [FILE…]",
 		Short: "Put jobs on a feed",
-		Long: `Puts one job for each line of the files, or of standard input, on a feed. A line is a JSON
-object, the job envelope; with --raw it is anything. Blank lines are skipped.`,
+		Long: `Puts one job for each line of the files, or of standard input, on a feed. The FILE - is standard
+input too. A line is a job envelope, such as the stage json takes; blank lines are skipped. With --raw
+it is anything, with the white space around it, and only empty lines are skipped.`,
 		Example: `  pushglue put comments testdata/comments.jsonl
   echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue put comments`,
 		Args: arguments(cobra.MinimumNArgs(1)),
@@ -40,7 +42,7 @@ object, the job envelope; with --raw it is anything. Blank lines are skipped.`,
 			return p.run(c.Context(), args[0], args[1:], c.InOrStdin())
 		},
 	}
-	cmd.Flags().BoolVar(&p.raw, "raw", false, "take lines as they are, JSON or not")
+	cmd.Flags().BoolVar(&p.raw, "raw", false, "take lines as they are, job envelopes or not")
 	cmd.Flags().BoolVar(&p.options.Priority, "priority", false, "put the jobs at the head of the feed")
 	return cmd
 }
@@ -74,22 +76,25 @@ func (p *putting) run(ctx context.Context, feed string, files []string, stdin io
 	}
 	p.notice = time.Now()
 	if len(files) == 0 {
-		err = p.lines(ctx, "standard input", stdin)
+		files = []string{"-"}
 	}
 	for _, name := range files {
 		if err == nil {
-			err = p.file(ctx, name)
+			err = p.file(ctx, name, stdin)
 		}
 	}
 	err = errors.Join(err, p.flush(ctx))
 	if err != nil {
-		return fmt.Errorf("%w (%d jobs were put)", err, p.put)
+		return fmt.Errorf("%w (put %s)", err, number(p.put, "job"))
 	}
-	_, err = fmt.Fprintf(p.out, "put %d jobs on feed %s\n", p.put, feed)
+	_, err = fmt.Fprintf(p.out, "put %s on feed %s\n", number(p.put, "job"), feed)
 	return err
 }
 
-func (p *putting) file(ctx context.Context, name string) error {
+func (p *putting) file(ctx context.Context, name string, stdin io.Reader) error {
+	if name == "-" {
+		return p.lines(ctx, "standard input", stdin)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -101,15 +106,18 @@ func (p *putting) file(ctx context.Context, name string) error {
 // lines reads the lines of r and puts them but for the last ones, which run puts, also when there
 // is a bad line behind them; the error says which line that is.
 func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
-	in := bufio.NewReaderSize(r, 64<<10)
-	for number := 1; ; number++ {
-		line, err := readLine(in)
+	in, read := bufio.NewReaderSize(r, 64<<10), readLine
+	if p.raw {
+		read = readRawLine
+	}
+	for n := 1; ; n++ {
+		line, err := read(in)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("%s:%d: %w", name, number, err)
+			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		if len(line) > 0 {
-			if err := p.check(line); err != nil {
-				return fmt.Errorf("%s:%d: %w; nothing was put from this line on, see --raw for payloads that are no JSON object", name, number, err)
+			if err := p.check(ctx, line); err != nil {
+				return fmt.Errorf("%s:%d: %w; nothing was put from this line on, see --raw for payloads that are no job envelope", name, n, err)
 			}
 			p.chunk = append(p.chunk, line)
 			p.size += len(line)
@@ -128,8 +136,14 @@ func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
 	}
 }
 
-// readLine returns the next line without its end and the white space around it.
+// readLine returns the next line without the white space around it.
 func readLine(in *bufio.Reader) ([]byte, error) {
+	line, err := readRawLine(in)
+	return bytes.TrimSpace(line), err
+}
+
+// readRawLine returns the next line without its end, "\n".
+func readRawLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := in.ReadSlice('\n')
@@ -138,23 +152,17 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 			return nil, fmt.Errorf("line is longer than %d bytes", maxLine)
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			return bytes.TrimSpace(line), err
+			return bytes.TrimSuffix(line, []byte("\n")), err
 		}
 	}
 }
 
-func (p *putting) check(line []byte) error {
+// check has the stage json look at a line, so that put takes what the daemon takes.
+func (p *putting) check(ctx context.Context, line []byte) error {
 	if p.raw {
 		return nil
 	}
-	n, err := tree.Parse(line)
-	if err != nil {
-		return err
-	}
-	if n.Kind() != tree.Object {
-		return fmt.Errorf("this is no JSON object but of kind %s", n.Kind())
-	}
-	return nil
+	return stages.JSON{}.Process(ctx, glue.NewMessage("put", line))
 }
 
 func (p *putting) flush(ctx context.Context) error {
@@ -167,7 +175,7 @@ func (p *putting) flush(ctx context.Context) error {
 	p.chunk, p.size = p.chunk[:0], 0
 	if time.Since(p.notice) >= putNotice {
 		p.notice = time.Now()
-		fmt.Fprintf(p.progress, "put %d jobs so far\n", p.put)
+		fmt.Fprintf(p.progress, "put %s so far\n", number(p.put, "job"))
 	}
 	return err
 }

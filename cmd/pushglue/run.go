@@ -56,6 +56,10 @@ func daemon(cmd *cobra.Command) error {
 		return err
 	}
 
+	if err := checkFiles(w); err != nil {
+		return err
+	}
+
 	// Redis.
 	rdb, err := connect(ctx, c, log)
 	if err != nil {

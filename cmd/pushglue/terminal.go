@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -22,4 +26,31 @@ func printable(text []byte) string {
 		text = text[size:]
 	}
 	return b.String()
+}
+
+// printableJSON is v as JSON that can be shown on a terminal: what printable would escape in a
+// string is escaped as JSON has it. The value is the same for programs.
+func printableJSON(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	b := make([]byte, 0, len(text))
+	for _, r := range string(text) {
+		if unicode.IsGraphic(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b, err
+}
+
+// writeJSON writes v as a line of printableJSON.
+func writeJSON(w io.Writer, v any) error {
+	text, err := printableJSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
 }

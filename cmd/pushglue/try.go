@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -67,7 +68,7 @@ func (t *trial) run(ctx context.Context, name string, files []string, stdin io.R
 		err = t.lines(ctx, "standard input", stdin)
 	}
 	for _, name := range files {
-		if err = errors.Join(err, t.readFile(ctx, name)); err != nil {
+		if err = t.readFile(ctx, name); err != nil {
 			break
 		}
 	}
@@ -79,13 +80,6 @@ func (t *trial) run(ctx context.Context, name string, files []string, stdin io.R
 		err = fmt.Errorf("%s failed", number(t.failed, "job"))
 	}
 	return err
-}
-
-func number(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // choose takes the pipeline of this name, with its stages under observation.
@@ -194,7 +188,7 @@ func destination(target string, m *glue.Message) string {
 	if len(m.Channels) == 0 {
 		return "to " + target
 	}
-	return "to " + target + " " + strings.Join(m.Channels, ", ")
+	return "to " + target + " " + printable([]byte(strings.Join(m.Channels, ", ")))
 }
 
 // observed is a stage of a trial.
@@ -206,6 +200,7 @@ type observed struct {
 // Process implements glue.Stage: it calls the stage and prints what it changes.
 func (o *observed) Process(ctx context.Context, m *glue.Message) error {
 	before := glimpse(m)
+	defer o.tellPanic()
 	err := o.NamedStage.Process(ctx, m)
 	if errors.Is(err, glue.ErrDrop) {
 		o.trial.drop = "dropped by stage " + o.Name + strings.TrimPrefix(err.Error(), glue.ErrDrop.Error())
@@ -223,6 +218,14 @@ func (o *observed) Process(ctx context.Context, m *glue.Message) error {
 	}
 	o.trial.split = o.trial.split || m.Parts() != nil
 	return err
+}
+
+// tellPanic shows where the stage panicked, to whoever writes it. What becomes of the job says the engine.
+func (o *observed) tellPanic() {
+	if p := recover(); p != nil {
+		fmt.Fprintf(o.trial.summary, "stage %s panicked: %v\n%s\n", o.Name, p, debug.Stack())
+		panic(p)
+	}
 }
 
 // effects says what a stage did with m.
@@ -257,9 +260,9 @@ func (l look) since(before look) []string {
 	for _, c := range []struct{ what, now, was string }{
 		{"id ", l.id, before.id}, {"type ", l.kind, before.kind}, {"channels ", l.channels, before.channels}, {"", l.body, before.body},
 	} {
-		switch {
-		case c.now == c.was:
-		case c.now == "":
+		switch c.now {
+		case c.was:
+		case "":
 			changes = append(changes, "no "+c.what+"any more")
 		default:
 			changes = append(changes, c.what+c.now)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,9 @@ func newWiring(c config, ledger *glue.Ledger, log zerolog.Logger) (*wiring, erro
 	}
 	var err error
 	w.pipelines, err = pipelines.Load(c.Pipelines, publishers)
+	if unread := (*fs.PathError)(nil); errors.As(err, &unread) && unread.Path == c.Pipelines {
+		err = fmt.Errorf("PUSHGLUE_PIPELINES: %w", err)
+	}
 	return w, err
 }
 
@@ -45,6 +49,9 @@ func newWiring(c config, ledger *glue.Ledger, log zerolog.Logger) (*wiring, erro
 func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger) (glue.Publisher, error) {
 	if w.push != nil {
 		return w.push, nil
+	}
+	if push.CheckHosts(c.PushHosts) != nil {
+		return new(push.Publisher), nil // readConfig says what is wrong with them
 	}
 	p, err := push.New(push.Config{
 		Hosts: c.PushHosts, Module: push.Module(c.PushModule), Timeout: c.PushTimeout, Ledger: ledger, Log: log,

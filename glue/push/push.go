@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -56,19 +57,14 @@ func New(c Config) (*Publisher, error) {
 	if c.Ledger == nil {
 		c.Ledger = new(glue.Ledger)
 	}
+	bases, err := parseBases(c.Hosts)
+	if err != nil {
+		return nil, err
+	}
 	stopping, stop := context.WithCancel(context.Background())
 	p := &Publisher{module: c.Module, transport: c.Transport, stop: stop}
-	seen := map[string]bool{}
-	for _, base := range c.Hosts {
-		u, err := parseBase(base)
-		if err != nil {
-			return nil, err
-		}
-		h := newHost(stopping, u, c)
-		if seen[h.name] {
-			return nil, fmt.Errorf("push host %s is named twice", h.name)
-		}
-		seen[h.name] = true
+	for _, base := range bases {
+		h := newHost(stopping, base, c)
 		p.hosts = append(p.hosts, h)
 		c.Ledger.AddHost(glue.HostSums{Name: h.name})
 	}
@@ -85,17 +81,39 @@ func NewTransport(timeout time.Duration) *http.Transport {
 	}
 }
 
+// CheckHosts returns an error if New would refuse one of these base URLs. It tells no credentials.
+func CheckHosts(bases []string) error {
+	_, err := parseBases(bases)
+	return err
+}
+
+func parseBases(bases []string) ([]*url.URL, error) {
+	var urls []*url.URL
+	for i, base := range bases {
+		u, err := parseBase(base)
+		if err == nil && slices.ContainsFunc(urls, func(other *url.URL) bool { return other.Host+other.Path == u.Host+u.Path }) {
+			err = fmt.Errorf("%s is named twice", u.Host+u.Path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("push host %d of %d: %w", i+1, len(bases), err)
+		}
+		urls = append(urls, u)
+	}
+	return urls, nil
+}
+
+// parseBase never quotes what can have credentials in it.
 func parseBase(base string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(base))
 	switch {
-	case err != nil:
-		return nil, errors.New("a push host's address is no URL; want a base URL such as http://10.0.0.1:9080") // err quotes it, with a password if it has one
+	case err != nil, u.User == nil && strings.Contains(base, "@"):
+		return nil, errors.New("it is no URL; want a base URL such as http://10.0.0.1:9080")
 	case u.User != nil:
-		return nil, fmt.Errorf("push host %s: credentials do not belong into its URL", u.Host)
+		return nil, fmt.Errorf("%s: credentials do not belong into its URL", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fmt.Errorf("push host %q: want a base URL such as http://10.0.0.1:9080", base)
+		return nil, fmt.Errorf("%q: want a base URL such as http://10.0.0.1:9080", base)
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("push host %q: want a base URL without query, such as http://10.0.0.1:9080", base)
+		return nil, fmt.Errorf("%s: want a base URL without query, such as http://10.0.0.1:9080", u.Host)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil

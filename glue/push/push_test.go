@@ -320,12 +320,15 @@ func TestStopEndsPublishing(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for want, urls := range map[string][]string{
-		"no push hosts; name the base URL of at least one, such as http://127.0.0.1:9080":        {},
-		`push host "ftp://h": want a base URL such as http://10.0.0.1:9080`:                      {"ftp://h"},
-		`push host "http://h/?a=b": want a base URL without query, such as http://10.0.0.1:9080`: {"http://h/?a=b"},
-		"push host h: credentials do not belong into its URL":                                    {"http://user:secret@h"},
-		"push host h:1 is named twice":                                                           {"http://h:1", "http://h:1/"},
-		"a push host's address is no URL; want a base URL such as http://10.0.0.1:9080":          {"http://user:secret@h:port", "10.0.0.1:9080/x"},
+		"no push hosts; name the base URL of at least one, such as http://127.0.0.1:9080":  {},
+		`push host 1 of 1: "ftp://h": want a base URL such as http://10.0.0.1:9080`:        {"ftp://h"},
+		`push host 2 of 2: "": want a base URL such as http://10.0.0.1:9080`:               {"http://h", ""},
+		"push host 1 of 1: h: want a base URL without query, such as http://10.0.0.1:9080": {"http://h/?token=secret"},
+		"push host 1 of 1: h: credentials do not belong into its URL":                      {"http://user:secret@h"},
+		"push host 3 of 3: h:1/x is named twice":                                           {"http://h:1", " http://h:1/x", "https://h:1/x/"},
+		"push host 2 of 2: it is no URL; want a base URL such as http://10.0.0.1:9080":     {"http://h", "http://user:secret@h:port"},
+		"push host 1 of 2: it is no URL; want a base URL such as http://10.0.0.1:9080":     {"10.0.0.1:9080/x", "http://h"},
+		"push host 1 of 1: it is no URL; want a base URL such as http://10.0.0.1:9080":     {"user:secret@h:80"},
 	} {
 		if _, err := push.New(push.Config{Hosts: urls}); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", urls, err, want)

@@ -18,8 +18,8 @@
 //   - A copy of an id on the queue, or one whose job is gone, is dropped when it is popped.
 //   - Finish means done, even for a worker that lost its claim meanwhile.
 //
-// An operator has Counts, Walk, Describe and Job to look at a feed, and Retry, Cancel, Reap, Retract
-// and Purge to change it. They work beside all workers: a script looks at the state of each job
+// An operator has Counts, Walk, Describe and Job to look at a feed, and Retry, Cancel, Reap, Retract,
+// Purge and Recover to change it. They work beside all workers: a script looks at the state of each job
 // when it changes it, and takes a bounded number of them.
 //
 // A round trip costs more than the work in it, so everything takes batches: Put, Claim and Settle

@@ -125,11 +125,7 @@ func (f *Feed) Job(ctx context.Context, id string) (Record, error) {
 	if isNil(payload.Err()) {
 		return Record{}, fmt.Errorf("job %q of feed %q: %w", id, f.name, ErrNoJob)
 	}
-	times, err := counter(cancelled)
-	if err != nil {
-		return Record{}, f.failed("read a job of", err)
-	}
-	record := Record{Job: glue.Job{ID: id, Feed: f.name, Payload: []byte(payload.Val()), Cancelled: int(times), Put: scoreTime(put.Val())}}
+	record := Record{Job: glue.Job{ID: id, Feed: f.name, Payload: []byte(payload.Val()), Cancelled: cancellations(cancelled.Val()), Put: scoreTime(put.Val())}}
 	record.State, record.ClaimedAt = place(stalled.Val(), claimed)
 	return record, nil
 }
@@ -144,6 +140,15 @@ func place(stalled bool, claimed *redis.FloatCmd) (state State, claimedAt time.T
 		return Claimed, scoreTime(claimed.Val())
 	}
 	return Queued, time.Time{}
+}
+
+// cancellations reads how often a job was cancelled. What is no number is none: it hides no job.
+func cancellations(stored string) int {
+	n, err := strconv.ParseUint(stored, 10, 50) // 15 digits, as in the scripts
+	if err != nil {
+		return 0
+	}
+	return int(n)
 }
 
 // Entry is a job and where it is, without its payload.
@@ -192,7 +197,7 @@ func (f *Feed) describe(ctx context.Context, entries []Entry, ids []string) ([]E
 		entry := Entry{ID: id, Put: scoreTime(put.Val()[i]), Size: int(size[i].Val())}
 		entry.State, entry.ClaimedAt = place(stalled.Val()[i], claimed[i])
 		if times, ok := cancelled.Val()[i].(string); ok {
-			entry.Cancelled, _ = strconv.Atoi(times) // what is no number is none: it hides no job
+			entry.Cancelled = cancellations(times)
 		}
 		entries = append(entries, entry)
 	}
@@ -221,7 +226,7 @@ func (f *Feed) oldest(ctx context.Context, times string) (time.Time, error) {
 
 // Older returns the ids of up to limit jobs, at most 1,000, that were put (Queued) or claimed
 // (Claimed) longer than age ago, the oldest first. It is no answer for Stalled: nobody notes when a
-// job stalls; see Stalled.
+// job stalls; see Walk.
 //
 // It looks at the 10,000 oldest jobs at most, so that it costs no more on a long feed. Behind
 // more jobs than that in another state it finds nothing.
@@ -234,7 +239,7 @@ func (f *Feed) Older(ctx context.Context, state State, age time.Duration, limit 
 	default:
 		return nil, fmt.Errorf("look at old jobs of feed %q: a %s job has no age", f.name, state)
 	}
-	found, err := f.older(ctx, times, strconv.FormatInt(age.Milliseconds(), 10), limit, skipClaimed)
+	found, err := f.older(ctx, times, ageArg(age), limit, skipClaimed)
 	if err != nil {
 		return nil, err
 	}
@@ -271,22 +276,4 @@ func (f *Feed) older(ctx context.Context, times, age string, limit int, skipClai
 	}
 	slices.SortStableFunc(found, func(a, b aged) int { return cmp.Compare(a.at, b.at) })
 	return found[:min(len(found), limit)], nil
-}
-
-// Stalled returns the ids of up to limit stalled jobs, in no order.
-func (f *Feed) Stalled(ctx context.Context, limit int) ([]string, error) {
-	var ids []string
-	if limit <= 0 {
-		return nil, nil
-	}
-	for page, err := range f.walkStalled(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, page...)
-		if len(ids) >= limit {
-			return ids[:limit], nil
-		}
-	}
-	return ids, nil
 }

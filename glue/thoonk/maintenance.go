@@ -2,12 +2,13 @@ package thoonk
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"time"
 )
 
-// headSize is how many ids at the head of the queue Lost and Recover look at. Old jobs are there.
+// headSize is how many ids at the head of the queue Lost looks at. Old jobs are there.
 const headSize = 10 * chunk
 
 // Cancel ends the claims of these jobs, whoever made them, and returns the ids of those that were
@@ -15,10 +16,14 @@ const headSize = 10 * chunk
 // verdict Cancel is for the worker that made the claim. With an error, the ids put back so far are
 // returned too.
 //
+// A client of a Redis Cluster repeats a script whose answer was lost. Then Cancel returns none of that
+// page, though its jobs went back: the repetition finds no claims. The same holds for Retry, Retract
+// and RetractIf; nothing is done twice.
+//
 // Source: contract.txt, "Cancel".
 func (f *Feed) Cancel(ctx context.Context, ids ...string) (queued []string, err error) {
 	for part := range slices.Chunk(ids, chunk) {
-		_, back, err := f.endClaims(ctx, "", anySlice(part)...)
+		_, back, err := f.endClaims(ctx, "ids", anySlice(part)...)
 		queued = append(queued, back...)
 		if err != nil {
 			return queued, f.failed("cancel jobs of", err)
@@ -32,11 +37,14 @@ func (f *Feed) Cancel(ctx context.Context, ids ...string) (queued []string, err 
 // so that a job that kills its workers is noticed. It returns the ids of these jobs; with an error,
 // those of the jobs so far.
 //
+// thoonk.py's workers note their own time. A claim of one whose clock is ahead of Redis's is younger
+// than 0, and only AnyAge ends it.
+//
 // Source: contract.txt, "Maintenance", which leaves it open.
 func (f *Feed) Reap(ctx context.Context, age time.Duration, limit int) (queued []string, err error) {
 	for limit > 0 {
 		want := min(limit, chunk)
-		ended, back, err := f.endClaims(ctx, strconv.FormatInt(age.Milliseconds(), 10), strconv.Itoa(want))
+		ended, back, err := f.endClaims(ctx, ageArg(age), strconv.Itoa(want))
 		queued = append(queued, back...)
 		if err != nil {
 			return queued, f.failed("reap claims of", err)
@@ -51,10 +59,10 @@ func (f *Feed) Reap(ctx context.Context, age time.Duration, limit int) (queued [
 
 // endClaims runs the cancel script, which documents its arguments. It returns how many claims ended
 // and the ids of the jobs that went back to the feed.
-func (f *Feed) endClaims(ctx context.Context, age string, which ...any) (ended int, queued []string, err error) {
+func (f *Feed) endClaims(ctx context.Context, how string, which ...any) (ended int, queued []string, err error) {
 	k := &f.keys
 	args := cancelScript.call(1+len(which), k.ids, k.items, k.published, k.claimed, k.cancelled)
-	args = append(args, age)
+	args = append(args, how)
 	return cancelScript.counted(ctx, f.rdb, append(args, which...))
 }
 
@@ -82,19 +90,31 @@ func (f *Feed) Lost(ctx context.Context, age time.Duration, limit int) ([]string
 }
 
 // Recover puts those of the jobs that are still lost back at the head of the feed and returns
-// their ids. It is wrong in one case, and then harmless: a job that was put back at the end of a
-// long queue gets a second place on it, which the claim that comes to it drops. With an error, the
-// ids put back so far are returned too.
+// their ids. With an error, the ids put back so far are returned too.
+//
+// Each job that is queued or lost costs a walk over the queue, in a call of its own.
 func (f *Feed) Recover(ctx context.Context, ids ...string) (queued []string, err error) {
 	k := &f.keys
-	for part := range slices.Chunk(ids, chunk) {
-		args := recoverScript.call(1+len(part), k.ids, k.items, k.claimed, k.stalled)
-		args = append(args, strconv.Itoa(headSize))
-		reply, err := recoverScript.strings(ctx, f.rdb, append(args, anySlice(part)...))
+	for len(ids) > 0 {
+		part := ids[:min(len(ids), chunk)]
+		args := recoverScript.call(len(part), k.ids, k.items, k.claimed, k.stalled)
+		done, back, err := recoverScript.counted(ctx, f.rdb, append(args, anySlice(part)...))
+		queued = append(queued, back...)
 		if err != nil {
 			return queued, f.failed("recover jobs of", err)
 		}
-		queued = append(queued, reply...)
+		ids = ids[done:]
 	}
 	return queued, nil
+}
+
+// AnyAge is an age that every job and every claim has, also one with a time in the future.
+const AnyAge time.Duration = math.MinInt64
+
+// ageArg is an age as scripts read it: in ms, or an empty string for any.
+func ageArg(age time.Duration) string {
+	if age == AnyAge {
+		return ""
+	}
+	return strconv.FormatInt(age.Milliseconds(), 10)
 }

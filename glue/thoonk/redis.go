@@ -15,6 +15,7 @@ const urlForms = "redis://[user[:password]@]host[:port][/db], rediss:// for TLS,
 
 var (
 	errURL      = errors.New("it is no URL; it has the form " + urlForms + "; write / ? # [ ] @ % in a password as %2F %3F %23 %5B %5D %40 %25")
+	errScheme   = errors.New("its scheme is none of redis, rediss and unix; it has the form " + urlForms)
 	errAddr     = errors.New("addr is for several nodes of a cluster (cluster=true) or several Sentinels (master_name=NAME)")
 	errBoth     = errors.New("cluster and master_name exclude each other: a cluster has no Sentinels")
 	errUnixMany = errors.New("cluster and master_name need host names, not a unix socket")
@@ -89,8 +90,10 @@ func parseURL(rawURL string) (*url.URL, error) {
 	switch u.Scheme {
 	case "redis", "rediss", "unix":
 		return u, nil
+	case "":
+		return nil, errURL
 	}
-	return nil, errURL
+	return nil, errScheme
 }
 
 func boolean(query url.Values, name string) (bool, error) {

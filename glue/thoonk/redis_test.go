@@ -156,6 +156,7 @@ func fakeServer(t *testing.T, hook server.Hook) string {
 func TestOpenRefuses(t *testing.T) {
 	const (
 		noURL = "read Redis URL: it is no URL; it has the form redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix://[user[:password]@]/path/to/redis.sock; write / ? # [ ] @ % in a password as %2F %3F %23 %5B %5D %40 %25"
+		other = "read Redis URL: its scheme is none of redis, rediss and unix; it has the form redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix://[user[:password]@]/path/to/redis.sock"
 		addr  = "read Redis URL: addr is for several nodes of a cluster (cluster=true) or several Sentinels (master_name=NAME)"
 		both  = "read Redis URL: cluster and master_name exclude each other: a cluster has no Sentinels"
 		unix  = "read Redis URL: cluster and master_name need host names, not a unix socket"
@@ -166,7 +167,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"localhost:6379", noURL},
 		{"secret@localhost", noURL},
 		{":secret@localhost", noURL},
-		{"http://user:secret@localhost", noURL},
+		{"http://user:secret@localhost", other},
+		{"//user:secret@localhost", noURL},
 		{"redis:localhost", noURL},
 		{"redis://user:sec/ret@localhost", noURL},
 		{"redis://:1/secret@localhost", noURL},

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// overlap is how many places of a page are read again with the next one. Workers take what is in
-// front, and all that is behind moves up: without it, as many jobs would be skipped.
+// overlap is how many places of a page are read again with the next one. Of a set of times, others
+// take what is in front, and all that is behind moves up: without it, as many jobs would be skipped.
 const overlap = chunk / 5
 
 // Walk yields the ids of the jobs in a state, in pages of up to 1,000: Queued ones in the order of
@@ -19,8 +19,12 @@ const overlap = chunk / 5
 //
 // The feed is not held up meanwhile, so a job can be in another state when its page comes; what
 // acts on a page asks again: Describe, Cancel, Retry. A page can hold an id that is none of a job in
-// this state, such as a copy on the queue. When more than some hundred jobs are taken from the
-// front between two pages, some behind them can be missed.
+// this state, such as a copy on the queue, and an id can come twice.
+//
+// On the queue, no job that stays there is missed, however many are put at its end or its head, and
+// taken from its head, between two pages. There is one exception: all jobs that the walk has passed
+// were taken and given back to the end meanwhile. When more than some hundred of the oldest claims
+// end between two pages, some claims behind them can be missed.
 func (f *Feed) Walk(ctx context.Context, state State) iter.Seq2[[]string, error] {
 	switch state {
 	case Queued:
@@ -38,7 +42,7 @@ func (f *Feed) Walk(ctx context.Context, state State) iter.Seq2[[]string, error]
 // time put as well; and of jobs that were lost, which Walk does not see. Stalled jobs have no age,
 // see Older.
 func (f *Feed) WalkOlder(ctx context.Context, state State, age time.Duration) iter.Seq2[[]string, error] {
-	ms := strconv.FormatInt(age.Milliseconds(), 10)
+	ms := ageArg(age)
 	switch state {
 	case Queued:
 		return f.walkTimes(ctx, f.keys.published, ms)
@@ -50,7 +54,7 @@ func (f *Feed) WalkOlder(ctx context.Context, state State, age time.Duration) it
 
 // OldClaims returns how many claims are older than age.
 func (f *Feed) OldClaims(ctx context.Context, age time.Duration) (int, error) {
-	s, err := f.span(ctx, f.keys.claimed, strconv.FormatInt(age.Milliseconds(), 10))
+	s, err := f.span(ctx, f.keys.claimed, ageArg(age))
 	if err != nil {
 		return 0, f.failed("count jobs of", err)
 	}
@@ -87,34 +91,6 @@ func (f *Feed) walkStalled(ctx context.Context) iter.Seq2[[]string, error] {
 	}
 }
 
-func (f *Feed) walkQueue(ctx context.Context) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		length, err := f.rdb.LLen(ctx, f.keys.ids).Result()
-		if err != nil {
-			yield(nil, f.failed("list queued jobs of", err))
-			return
-		}
-		w := walk{end: int(length), read: func(first, last int) ([]aged, error) {
-			ids, err := f.rdb.LRange(ctx, f.keys.ids, int64(-1-last), int64(-1-first)).Result()
-			page := make([]aged, len(ids))
-			for i, id := range ids {
-				page[len(ids)-1-i].id = id
-			}
-			return page, err
-		}}
-		for {
-			page, err := w.page()
-			if err != nil {
-				yield(nil, f.failed("list queued jobs of", err))
-				return
-			}
-			if len(page) == 0 || !yield(agedIDs(page), nil) {
-				return
-			}
-		}
-	}
-}
-
 // walkTimes walks over a sorted set of times. Its entries with times in s come before all others,
 // so that they are a walk of their own.
 func (f *Feed) walkTimes(ctx context.Context, key, age string) iter.Seq2[[]string, error] {
@@ -139,7 +115,7 @@ func (f *Feed) walkTimes(ctx context.Context, key, age string) iter.Seq2[[]strin
 				return
 			}
 			var page []aged
-			page, a, b = oldest(a, b)
+			page, a, b = mergePage(a, b)
 			if len(page) == 0 || !yield(agedIDs(page), nil) {
 				return
 			}
@@ -223,9 +199,9 @@ func (w *walk) page() ([]aged, error) {
 	return nil, nil
 }
 
-// oldest takes the first page from two lists that are sorted by age. It ends where one of them does,
+// mergePage takes the first page from two lists that are sorted by age. It ends where one of them does,
 // for what comes behind that one can be older than the rest of the other.
-func oldest(a, b []aged) (page, restA, restB []aged) {
+func mergePage(a, b []aged) (page, restA, restB []aged) {
 	for len(page) < chunk && len(a) > 0 && len(b) > 0 {
 		if a[0].at <= b[0].at {
 			page, a = append(page, a[0]), a[1:]

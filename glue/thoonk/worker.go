@@ -99,7 +99,7 @@ func (f *Feed) job(id, payload, cancelled, put string) glue.Job {
 	job := glue.Job{ID: id, Feed: f.name}
 	// Nobody else knows the string and nobody writes into a payload, so it needs no copy.
 	job.Payload = unsafe.Slice(unsafe.StringData(payload), len(payload))
-	job.Cancelled, _ = strconv.Atoi(cancelled)
+	job.Cancelled = cancellations(cancelled)
 	if score, err := strconv.ParseFloat(put, 64); err == nil {
 		job.Put = scoreTime(score)
 	}

@@ -177,7 +177,7 @@ func (n *Node) Clone() *Node {
 }
 
 func (n *Node) clone() Node {
-	c := *n
+	c := Node{kind: n.kind, raw: n.raw}
 	if len(n.members) > 0 {
 		c.members = make([]member, len(n.members))
 		for i, m := range n.members {
@@ -227,6 +227,15 @@ func (n *Node) Append(dst []byte) []byte {
 		return append(dst, ']')
 	}
 	return append(dst, n.raw...)
+}
+
+// Size returns about how many bytes the value has as JSON, at the least.
+func (n *Node) Size() int {
+	size := len(n.raw)
+	for i := range n.members {
+		size += len(n.members[i].raw) + n.members[i].value.Size() + 2
+	}
+	return size
 }
 
 // Any returns the value as encoding/json would decode it with UseNumber.

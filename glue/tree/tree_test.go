@@ -226,3 +226,22 @@ func BenchmarkParse(b *testing.B) {
 		out = n.Append(out[:0])
 	}
 }
+
+func TestClonesShareNoRoom(t *testing.T) {
+	n := parse(t, `{"a":{"x":1,"y":2},"list":[{"z":1}]}`)
+	n.Delete(path(t, "a.x"))
+	n.Delete(path(t, "a.y"))
+	c := n.Clone()
+	c.Get(path(t, "a")).Set("left", NewString("L"))
+	n.Get(path(t, "a")).Set("right", NewString("R"))
+	c.Delete(path(t, "list.z"))
+	if got := string(c.Append(nil)); got != `{"a":{"left":"L"},"list":[{}]}` {
+		t.Errorf("the clone is %s", got)
+	}
+	if got := string(n.Append(nil)); got != `{"a":{"right":"R"},"list":[{"z":1}]}` {
+		t.Errorf("the original is %s", got)
+	}
+	if n.Size() > len(n.Append(nil))+8 || n.Size() < 20 {
+		t.Errorf("its size is %d", n.Size())
+	}
+}

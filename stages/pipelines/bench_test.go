@@ -52,8 +52,8 @@ func (f *replay) Settle(_ context.Context, settlements []glue.Settlement) error 
 	return nil
 }
 
-// loadApart loads a pipelines file so that no two pipelines have a stage in common: each one comes
-// from a reading of its own, behind a stage that makes it another way.
+// loadApart loads a pipelines file so that no two pipelines have a stage in common: each one comes from a
+// reading of its own, and has other names for its stages, since a stage without options is equal to itself.
 func loadApart(b *testing.B, path string) []glue.Pipeline {
 	b.Helper()
 	list := loadTogether(b, path)

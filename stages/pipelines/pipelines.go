@@ -231,6 +231,7 @@ func (f *file) stage(entry ast.Node) glue.NamedStage {
 		var err error
 		if stage, err = construct(f.options(at, options)); err != nil {
 			f.errs = append(f.errs, f.placed(at, "stage "+name, err))
+			return glue.NamedStage{Name: name, Stage: stage}
 		}
 		f.made[key] = stage
 	}

@@ -19,18 +19,12 @@ type placedError struct{ error }
 // fields returns the values of a mapping by key, which must be one of known.
 // It is nil when node is no mapping.
 func (f *file) fields(node ast.Node, known ...string) map[string]ast.Node {
-	var pairs []*ast.MappingValueNode
-	switch n := node.(type) {
-	case *ast.MappingNode:
-		pairs = n.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{n}
-	default:
+	if t := node.Type(); t != ast.MappingType && t != ast.MappingValueType {
 		f.fail(node, "want a mapping with the keys %s", strings.Join(known, ", "))
 		return nil
 	}
 	fields := map[string]ast.Node{}
-	for _, pair := range pairs {
+	for _, pair := range pairsOf(node) {
 		key := pair.Key.GetToken().Value
 		if !slices.Contains(known, key) {
 			f.fail(pair.Key, "unknown key %q%s", key, didYouMean(key, known))
@@ -109,8 +103,8 @@ func (f *file) decode(node ast.Node, into any) {
 	}
 }
 
-// optionsText returns options as a text that is the same for the same options, however they are
-// laid out.
+// optionsText returns options as a text that is the same for the same options in the same order, however
+// they are laid out. The order can matter, as in a list of new names.
 func optionsText(node ast.Node) string {
 	if node == nil || node.Type() == ast.NullType {
 		return ""
@@ -135,8 +129,67 @@ func (f *file) options(at, node ast.Node) stages.Options {
 		if err := yaml.NodeToValue(node, into, yaml.Strict()); err != nil {
 			return placedError{f.decodeError(at, err, into)}
 		}
+		if other := findOther(node, reflect.TypeOf(into)); other != nil {
+			return placedError{f.at(other, errors.New("want a text; put it in quotes"))}
+		}
 		return nil
 	}
+}
+
+// findOther returns the first number, date or the like in node that stands where t has a text, or nil.
+// YAML would read 010 as 8, and 2024.10 as 2024.1.
+func findOther(node ast.Node, t reflect.Type) ast.Node {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return findOther(node, t.Elem())
+	case reflect.String:
+		return unlessText(node)
+	case reflect.Slice:
+		if t == reflect.TypeFor[yaml.MapSlice]() {
+			for _, pair := range pairsOf(node) {
+				if other := unlessText(pair.Key); other != nil {
+					return other
+				}
+			}
+		} else if list, ok := node.(*ast.SequenceNode); ok {
+			for _, element := range list.Values {
+				if other := findOther(element, t.Elem()); other != nil {
+					return other
+				}
+			}
+		}
+	case reflect.Struct:
+		for _, pair := range pairsOf(node) {
+			for i := range t.NumField() {
+				if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name == pair.Key.GetToken().Value {
+					if other := findOther(pair.Value, t.Field(i).Type); other != nil {
+						return other
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// unlessText returns node, or nil if it is a text or nothing.
+func unlessText(node ast.Node) ast.Node {
+	switch node.Type() {
+	case ast.StringType, ast.LiteralType, ast.NullType:
+		return nil
+	}
+	return node
+}
+
+// pairsOf returns the keys of a mapping with their values.
+func pairsOf(node ast.Node) []*ast.MappingValueNode {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		return n.Values
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}
+	}
+	return nil
 }
 
 // placed places a constructor's error, if it has no place yet, and names who it is from.

@@ -64,6 +64,16 @@ func testHoleLost(f *feedTest) {
 	f.wantPlace(slow, inClaims)
 }
 
+// testHoleNotLost recovers jobs that are far from the head of the queue: they stay where they are.
+func testHoleNotLost(f *feedTest) {
+	ids := f.put(numbered(12_000)...)
+	lost := f.rawFeed.pop()
+	queued, err := f.feed.Recover(f.Context(), ids[11_000], lost, ids[11_999], ids[1])
+	f.check("recover", err)
+	f.wantIDs("recovered", queued, lost)
+	f.wantQueue(ids...)
+}
+
 func testHoleWait(f *feedTest) {
 	var waiters sync.WaitGroup
 	for range 3 {
@@ -118,6 +128,19 @@ func testHoleReap(f *feedTest) {
 	if n := len(f.reap(0, 2000)); n != len(more)+4 {
 		f.Errorf("reaped %d claims, want %d", n, len(more)+4)
 	}
+}
+
+// testHoleReapAhead has a worker of thoonk.py whose clock is ahead of Redis's.
+func testHoleReapAhead(f *feedTest) {
+	ids := f.rawPut(numbered(2)...)
+	f.claim(2)
+	f.age(ids[1], -time.Hour)
+	f.wantIDs("reaped", f.reap(0, 10), ids[0])
+	if n, err := f.feed.OldClaims(f.Context(), thoonk.AnyAge); err != nil || n != 1 {
+		f.Errorf("%d claims are of any age, %v, want 1", n, err)
+	}
+	f.wantIDs("reaped", f.reap(thoonk.AnyAge, 10), ids[1])
+	f.wantQueue(ids...)
 }
 
 func testHoleMaintenance(f *feedTest) {
@@ -187,8 +210,8 @@ func testHoleStalledPublished(f *feedTest) {
 		f.Errorf("oldest job is of %v, %v, though all are stalled", oldest, err)
 	}
 
-	stalled, err := f.feed.Stalled(f.Context(), 2000)
-	f.check("list stalled jobs", err)
+	stalled, err := f.walk(thoonk.Stalled)
+	f.check("walk", err)
 	if len(stalled) != 1050 {
 		f.Errorf("%d jobs are stalled, want 1050", len(stalled))
 	}

@@ -112,24 +112,6 @@ func testOlder(f *feedTest) {
 	}
 }
 
-func testListStalled(f *feedTest) {
-	stalled := func(limit int) []string {
-		f.Helper()
-		ids, err := f.feed.Stalled(f.Context(), limit)
-		f.check("list stalled jobs", err)
-		return ids
-	}
-	f.wantIDs("stalled", stalled(10))
-	ids := f.rawPut(numbered(1500)...)
-	f.claim(len(ids))
-	f.settle(glue.Stall, ids...)
-	f.wantSameIDs("stalled", stalled(5000), ids...)
-	if got := stalled(600); len(got) != 600 {
-		f.Errorf("got %d stalled jobs, want 600", len(got))
-	}
-	f.wantIDs("stalled", stalled(0))
-}
-
 // testWrongType looks at what everything does when a key of the feed holds something else.
 func testWrongType(f *feedTest) {
 	const secret = "a payload is no business of an error"
@@ -150,7 +132,8 @@ func testWrongType(f *feedTest) {
 		"extend claims of":    func() error { _, err := f.feed.Extend(ctx, "x"); return err },
 		"reap claims of":      func() error { _, err := f.feed.Reap(ctx, 0, 1); return err },
 		"cancel jobs of":      func() error { _, err := f.feed.Cancel(ctx, "x"); return err },
-		"purge":               func() error { _, err := f.feed.Purge(ctx, thoonk.Queued, 1); return err },
+		"purge":               func() error { _, err := f.feed.Purge(ctx, thoonk.Queued, time.Now(), 1); return err },
+		"look at the time of": func() error { _, err := f.feed.Now(ctx); return err },
 		"describe jobs of":    func() error { _, err := f.feed.Describe(ctx, "x"); return err },
 		"list queued jobs of": func() error { _, err := f.walk(thoonk.Queued); return err },
 		"recover jobs of":     func() error { _, err := f.feed.Recover(ctx, "x"); return err },

@@ -26,9 +26,22 @@ func (f *feedTest) retract(ids ...string) []string {
 	return retracted
 }
 
+func (f *feedTest) now() time.Time {
+	f.Helper()
+	now, err := f.feed.Now(f.Context())
+	f.check("look at the time", err)
+	return now
+}
+
+// purge purges what there is.
 func (f *feedTest) purge(state thoonk.State, limit int) []string {
 	f.Helper()
-	retracted, err := f.feed.Purge(f.Context(), state, limit)
+	return f.purgeUntil(state, f.now(), limit)
+}
+
+func (f *feedTest) purgeUntil(state thoonk.State, until time.Time, limit int) []string {
+	f.Helper()
+	retracted, err := f.feed.Purge(f.Context(), state, until, limit)
 	f.check("purge", err)
 	return retracted
 }
@@ -160,17 +173,133 @@ func testPurgeOthers(f *feedTest) {
 	f.wantIDs("purged", f.purge(thoonk.Claimed, 2), ids[7])
 	claimed := f.purge(thoonk.Claimed, 9999)
 	f.wantSameIDs("purged", claimed, slices.Concat(ids[:7], ids[8:1200])...)
-	if some := f.purge(thoonk.Stalled, 10); len(some) < 9 || len(some) > 10 {
-		f.Errorf("purged %d jobs, want 10, or 9 and one that is gone", len(some))
-	}
-	f.purge(thoonk.Stalled, 9999)
+	stalled, err := f.walk(thoonk.Stalled)
+	f.check("walk", err)
+	f.wantSameIDs("retracted", f.retractIf(thoonk.Stalled, append(stalled, ids[2500:]...)...), ids[1200:2500]...)
 	f.wantQueue(ids[2500:]...)
 	f.settle(glue.Finish, jobIDs(f.claim(100))...)
 	f.wantCounts(2600, 100)
 	f.wantNothingLeft()
 
-	if _, err := f.feed.Purge(f.Context(), thoonk.State(0), 1); err == nil {
-		f.Error("jobs of no state were purged")
+	for _, state := range []thoonk.State{0, thoonk.Stalled} {
+		if _, err := f.feed.Purge(f.Context(), state, time.Now(), 1); err == nil {
+			f.Errorf("%s jobs were purged", state)
+		}
+	}
+}
+
+func (f *feedTest) retractIf(state thoonk.State, ids ...string) []string {
+	f.Helper()
+	retracted, err := f.feed.RetractIf(f.Context(), state, ids...)
+	f.check("retract", err)
+	return retracted
+}
+
+// datePut changes the times put of jobs, in ms.
+func (f *feedTest) datePut(ms float64, ids ...string) {
+	f.Helper()
+	for _, id := range ids {
+		f.check("date a job", f.rdb.ZAdd(f.Context(), f.rawFeed.published, redis.Z{Score: ms, Member: id}).Err())
+	}
+}
+
+// testPurgeUntil has jobs put and claimed after a time: at the end and at the head of the queue, and
+// with times in s as thoonk.py's retry writes them.
+func testPurgeUntil(f *feedTest) {
+	ids := f.put(numbered(1500)...)
+	until := f.now()
+	later := float64(until.UnixMilli() + 1)
+	urgent := f.putWith(thoonk.PutOptions{Priority: true}, "urgent", "urgent too")
+	fresh := f.put("fresh", "retried lately", "retried long ago")
+	f.datePut(later, urgent[0], urgent[1], fresh[0], ids[700])
+	f.datePut((later+1000)/1000, fresh[1])
+	f.datePut((later-1000)/1000, fresh[2])
+	f.check("have no time", f.rdb.ZRem(f.Context(), f.rawFeed.published, ids[900]).Err())
+
+	order := f.rawFeed.queue()
+	f.wantIDs("the head", order[:3], urgent[0], urgent[1], ids[0])
+	f.wantIDs("purged", f.purgeUntil(thoonk.Queued, until, 3), ids[:3]...)
+	f.wantQueue(slices.Concat(urgent, order[5:])...)
+	want := slices.Concat(ids[3:700], ids[701:], fresh[2:])
+	f.wantIDs("purged", f.purgeUntil(thoonk.Queued, until, 9999), want...)
+	left := []string{urgent[0], urgent[1], ids[700], fresh[0], fresh[1]}
+	f.wantQueue(left...)
+	f.wantIDs("purged", f.purgeUntil(thoonk.Queued, until, 9999))
+	f.wantQueue(left...)
+
+	f.claim(5)
+	until = f.now()
+	f.age(ids[700], -time.Second)
+	f.wantSameIDs("purged", f.purgeUntil(thoonk.Claimed, until, 9), urgent[0], urgent[1], fresh[0], fresh[1])
+	f.wantPlace(ids[700], inClaims)
+}
+
+// testPurgeBehind has more later jobs at the head than one script puts back, and looks at.
+func testPurgeBehind(f *feedTest) {
+	ids := f.put(numbered(2500)...)
+	until := f.now()
+	urgent := f.putWith(thoonk.PutOptions{Priority: true}, numbered(9500)...)
+	later := make([]redis.Z, len(urgent))
+	for i, id := range urgent {
+		later[i] = redis.Z{Score: float64(until.UnixMilli() + 1), Member: id}
+	}
+	f.check("date jobs", f.rdb.ZAdd(f.Context(), f.rawFeed.published, later...).Err())
+	f.wantIDs("purged", f.purgeUntil(thoonk.Queued, until, 9999), ids[:500]...)
+	f.wantQueue(slices.Concat(urgent, ids[500:])...)
+	f.claim(3000)
+	f.wantIDs("purged", f.purgeUntil(thoonk.Queued, until, 9999), ids[500:]...)
+	f.wantQueue(urgent[3000:]...)
+}
+
+func testRetractIf(f *feedTest) {
+	ids := f.rawPut("stalled", "claimed", "queued", "queued too")
+	f.claim(2)
+	f.settle(glue.Stall, ids[0])
+	f.wantIDs("retracted", f.retractIf(thoonk.Stalled, ids[1:]...))
+	f.wantIDs("retracted", f.retractIf(thoonk.Claimed, ids[0], ids[2], ids[3]))
+	f.wantIDs("retracted", f.retractIf(thoonk.Queued, ids[0], ids[1], "unknown"))
+	f.wantPlace(ids[0], inStall)
+	f.wantPlace(ids[1], inClaims)
+	f.wantQueue(ids[2:]...)
+	f.wantIDs("retracted", f.retractIf(thoonk.Queued, ids...), ids[2:]...)
+	f.wantIDs("retracted", f.retractIf(thoonk.Claimed, ids...), ids[1])
+	f.wantIDs("retracted", f.retractIf(thoonk.Stalled, ids...), ids[0])
+	f.wantNothingLeft()
+}
+
+// testCancelledNoNumber has something else than a number among the counts: it is none.
+func testCancelledNoNumber(f *feedTest) {
+	counts := []string{"x", "", "-3", "1e3", "inf", "0x10", "99999999999999999999", "7"}
+	ids := f.rawPut(numbered(2 * len(counts))...)
+	f.claim(len(ids))
+	ours, others := ids[:len(counts)], ids[len(counts):]
+	for i, count := range counts {
+		f.check("spoil counts", f.rdb.HSet(f.Context(), f.rawFeed.cancelled, ours[i], count, others[i], count).Err())
+		want := 0
+		if count == "7" {
+			want = 7
+		}
+		for _, id := range []string{ours[i], others[i]} {
+			job, err := f.feed.Job(f.Context(), id)
+			f.check("read a job", err)
+			if job.Cancelled != want {
+				f.Errorf("a job with the count %q was cancelled %d times, want %d", count, job.Cancelled, want)
+			}
+		}
+		if entries, err := f.feed.Describe(f.Context(), ours[i]); err != nil || entries[0].Cancelled != want {
+			f.Errorf("a job with the count %q is described as %+v, %v", count, entries, err)
+		}
+	}
+	f.settle(glue.Cancel, ours...)
+	f.wantIDs("cancelled", f.cancel(others...), others...)
+	for i, job := range f.claim(len(ids)) {
+		want := 1
+		if i%len(counts) == len(counts)-1 {
+			want = 8
+		}
+		if job.ID != ids[i] || job.Cancelled != want {
+			f.Errorf("job %d was cancelled %d times, want %d", i, job.Cancelled, want)
+		}
 	}
 }
 
@@ -212,10 +341,11 @@ func testWrongTypeKeeps(f *feedTest) {
 	f.claim(2)
 	f.settle(glue.Stall, ids[1])
 	calls := map[string]func() error{
-		"cancel": func() error { _, err := f.feed.Cancel(f.Context(), ids[0]); return err },
-		"reap":   func() error { _, err := f.feed.Reap(f.Context(), 0, 1); return err },
-		"retry":  func() error { _, err := f.feed.Retry(f.Context(), ids[1]); return err },
-		"purge":  func() error { _, err := f.feed.Purge(f.Context(), thoonk.Queued, 1); return err },
+		"cancel":  func() error { _, err := f.feed.Cancel(f.Context(), ids[0]); return err },
+		"reap":    func() error { _, err := f.feed.Reap(f.Context(), 0, 1); return err },
+		"retry":   func() error { _, err := f.feed.Retry(f.Context(), ids[1]); return err },
+		"purge":   func() error { _, err := f.feed.Purge(f.Context(), thoonk.Queued, time.Now(), 1); return err },
+		"retract": func() error { _, err := f.feed.Retract(f.Context(), ids...); return err },
 	}
 	spoil := func(key string, names ...string) {
 		f.Helper()
@@ -231,9 +361,12 @@ func testWrongTypeKeeps(f *feedTest) {
 		}
 		f.check("delete a key", f.rdb.Del(f.Context(), key).Err())
 	}
-	spoil(f.rawFeed.cancelled, "cancel", "reap", "purge")
-	spoil(f.rawFeed.published, "purge")
-	spoil(f.rawFeed.ids, "retry", "purge")
+	spoil(f.rawFeed.cancelled, "cancel", "reap", "purge", "retract")
+	spoil(f.rawFeed.published, "purge", "retract")
+	spoil(f.rawFeed.ids, "retry", "purge", "retract")
+	spoil(f.rawFeed.claimed, "purge", "retract")
+	spoil(f.rawFeed.stalled, "purge", "retract")
+	spoil(f.rawFeed.items, "purge", "retract")
 	f.wantPlace(ids[0], inClaims)
 	f.wantPlace(ids[1], inStall)
 	f.wantPlace(ids[2], inQueue)

@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -151,4 +152,65 @@ func testWalkShared(f *feedTest) {
 		f.check("finish", f.rdb.ZRem(f.Context(), f.rawFeed.published, page[:150]).Err())
 	}
 	f.wantIDs("seen", seen, old[:1200]...)
+}
+
+// testWalkMoving has others claim, put at the end and put at the head between two pages: what stays
+// on the queue is seen once, in its order.
+func testWalkMoving(f *feedTest) {
+	for name, others := range map[string]struct{ claims, puts, priority int }{
+		"a fast producer":           {puts: 2300},
+		"a worker, a producer":      {claims: 990, puts: 900},
+		"all, and many urgent jobs": {claims: 70, puts: 90, priority: 2500},
+		"a worker that overtakes":   {claims: 1300, puts: 100},
+	} {
+		ids := f.put(numbered(3200)...)
+		var seen []string
+		claimed := map[string]bool{}
+		for page, err := range f.feed.Walk(f.Context(), thoonk.Queued) {
+			f.check("walk", err)
+			seen = append(seen, page...)
+			for _, id := range jobIDs(f.claim(others.claims)) {
+				claimed[id] = true
+			}
+			f.put(numbered(others.puts)...)
+			f.putWith(thoonk.PutOptions{Priority: true}, numbered(others.priority)...)
+		}
+		// Of those that were claimed meanwhile, the walk can have seen any.
+		isClaimed := func(id string) bool { return claimed[id] }
+		seen = slices.DeleteFunc(seen, isClaimed)
+		want := slices.DeleteFunc(slices.Clone(ids), isClaimed)
+		f.wantIDs(name, seen[:min(len(seen), len(want))], want...)
+		f.check("empty the feed", f.rdb.Del(f.Context(), f.rawFeed.ids, f.rawFeed.items, f.rawFeed.claimed).Err())
+	}
+}
+
+// testWalkRetracted takes away jobs in the middle of the queue, and so the place of the walk.
+func testWalkRetracted(f *feedTest) {
+	ids := f.put(numbered(2500)...)
+	var seen []string
+	for page, err := range f.feed.Walk(f.Context(), thoonk.Queued) {
+		f.check("walk", err)
+		seen = append(seen, page...)
+		f.retract(page[len(page)-3:]...)
+		f.put(numbered(300)...)
+	}
+	f.wantIDs("seen", seen, ids...)
+
+	// All of a page go, but that before it does not: the walk goes on at the head, and ends.
+	f.check("empty the queue", f.rdb.Del(f.Context(), f.rawFeed.ids).Err())
+	ids = f.put(numbered(2200)...)
+	seen = nil
+	for page, err := range f.feed.Walk(f.Context(), thoonk.Queued) {
+		f.check("walk", err)
+		if seen = append(seen, page...); len(seen) == 2000 {
+			_, err := f.rdb.Pipelined(f.Context(), func(p redis.Pipeliner) error {
+				for _, id := range page {
+					p.LRem(f.Context(), f.rawFeed.ids, -1, id)
+				}
+				return nil
+			})
+			f.check("take away", err)
+		}
+	}
+	f.wantIDs("seen", seen, append(slices.Clone(ids[:2000]), ids[:200]...)...)
 }

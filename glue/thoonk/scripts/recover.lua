@@ -1,31 +1,28 @@
 -- recover puts lost jobs back at the head of the feed: a worker popped their ids and died
--- before it claimed them.
+-- before it claimed them. It stops behind the first one that it sought on the queue: that walk is
+-- enough for one script.
 --
 -- KEYS[1]  list  queued ids, next one at the right
 -- KEYS[2]  hash  id -> payload
 -- KEYS[3]  zset  id -> time claimed, ms
 -- KEYS[4]  set   stalled ids
--- ARGV[1]  how many ids at the head of the feed to look at
--- ARGV[2]  first id; more follow
+-- ARGV[1]  first id; more follow
 --
--- Returns the ids that were put back: those that have a payload, are neither claimed nor
--- stalled, and are not at the head of the feed.
+-- Returns how many of the ids it has dealt with, then those of them that were put back: those that
+-- have a payload, are neither claimed nor stalled, and are not on the queue.
 
-local head = {}
-for _, id in ipairs(redis.call('LRANGE', KEYS[1], '-' .. ARGV[1], -1)) do
-  head[id] = true
-end
-
-local lost = {}
-for i = 2, #ARGV do
-  local id = ARGV[i]
-  if not head[id]
-    and redis.call('HEXISTS', KEYS[2], id) == 1
+local reply = {tostring(#ARGV)}
+for i, id in ipairs(ARGV) do
+  if redis.call('HEXISTS', KEYS[2], id) == 1
     and not redis.call('ZSCORE', KEYS[3], id)
     and redis.call('SISMEMBER', KEYS[4], id) == 0 then
-    head[id] = true
-    redis.call('RPUSH', KEYS[1], id)
-    lost[#lost + 1] = id
+    -- From the head: what a worker that lives on gave back is there, and so is what is old.
+    if not redis.call('LPOS', KEYS[1], id, 'RANK', -1) then
+      redis.call('RPUSH', KEYS[1], id)
+      reply[2] = id
+    end
+    reply[1] = tostring(i)
+    break
   end
 end
-return lost
+return reply

@@ -1,5 +1,5 @@
--- retract deletes jobs, whatever their state, up to and with the first one that is queued: the
--- walk over the queue for it is enough for one script.
+-- retract deletes jobs, up to and with the first one that is queued: the walk over the queue for it
+-- is enough for one script.
 --
 -- KEYS[1]  list  queued ids, next one at the right
 -- KEYS[2]  hash  id -> payload
@@ -7,25 +7,43 @@
 -- KEYS[4]  zset  id -> time claimed, ms
 -- KEYS[5]  hash  id -> times cancelled
 -- KEYS[6]  set   stalled ids
--- ARGV[1]  first id; more follow, at most 1,000
+-- ARGV[1]  the state that a job must be in: queued, claimed or stalled; an empty string for any
+-- ARGV[2]  first id; more follow, at most 1,000
 --
--- Returns how many of the ids it has dealt with, then those of them whose jobs existed.
+-- Returns how many of the ids it has dealt with, then those of them whose jobs it deleted. A lost
+-- job, which is on the queue no more, counts as queued.
 
-local reply = {tostring(#ARGV)}
-for i, id in ipairs(ARGV) do
-  local existed = redis.call('HDEL', KEYS[2], id)
-  local claimed = redis.call('ZREM', KEYS[4], id)
-  local stalled = redis.call('SREM', KEYS[6], id)
-  redis.call('ZREM', KEYS[3], id)
-  redis.call('HDEL', KEYS[5], id)
-  if existed == 1 then
-    reply[#reply + 1] = id
-    -- The id is on the queue only when the job was neither claimed nor stalled. A copy that
-    -- stays is dropped by the claim that pops it.
-    if claimed == 0 and stalled == 0 then
-      redis.call('LREM', KEYS[1], 0, id)
-      reply[1] = tostring(i)
-      break
+-- An error ends a script and takes nothing back, so all that can fail comes before the first write:
+-- a key of the wrong type must not leave half a job.
+redis.call('LLEN', KEYS[1])
+redis.call('HLEN', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+redis.call('ZCARD', KEYS[4])
+redis.call('HLEN', KEYS[5])
+redis.call('SCARD', KEYS[6])
+
+local reply = {tostring(#ARGV - 1)}
+for i = 2, #ARGV do
+  local id, state = ARGV[i], 'queued'
+  if redis.call('SISMEMBER', KEYS[6], id) == 1 then
+    state = 'stalled'
+  elseif redis.call('ZSCORE', KEYS[4], id) then
+    state = 'claimed'
+  end
+  if ARGV[1] == '' or ARGV[1] == state then
+    redis.call('ZREM', KEYS[4], id)
+    redis.call('SREM', KEYS[6], id)
+    redis.call('ZREM', KEYS[3], id)
+    redis.call('HDEL', KEYS[5], id)
+    if redis.call('HDEL', KEYS[2], id) == 1 then
+      reply[#reply + 1] = id
+      -- A copy on the queue of a job that was claimed or stalled is dropped by the claim that
+      -- pops it.
+      if state == 'queued' then
+        redis.call('LREM', KEYS[1], 0, id)
+        reply[1] = tostring(i - 1)
+        break
+      end
     end
   end
 end

@@ -50,6 +50,12 @@ local function unclaim(id, claim)
   return false
 end
 
+-- times reads how often a job was cancelled. What is no number is none: it must not stop the script.
+local function times(id)
+  local n = redis.call('HGET', KEYS[5], id)
+  return n and #n < 16 and string.find(n, '^%d+$') and tonumber(n) or 0
+end
+
 local plain = tonumber(ARGV[2])
 if plain > 0 then
   local last = plain + 2
@@ -73,7 +79,7 @@ for i = plain + 3, #ARGV, 3 do
     finish(id, extra)
   elseif unclaim(id, extra) then
     if verdict == 'cancel' then
-      redis.call('HINCRBY', KEYS[5], id, 1)
+      redis.call('HSET', KEYS[5], id, string.format('%.0f', times(id) + 1))
       redis.call('LPUSH', KEYS[1], id)
     elseif verdict == 'stall' then
       redis.call('HDEL', KEYS[5], id)

@@ -1,0 +1,32 @@
+package glue
+
+import (
+	"context"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// shadow is a shadow pipeline of a feed. It works beside the line, on one batch at a time: when its last
+// batch is not done yet it misses this one, so that it holds up nothing.
+type shadow struct {
+	transformer *transformer
+	busy        *semaphore.Weighted
+}
+
+// startShadow takes jobs through a shadow pipeline, once, unless it is busy. Nothing of it changes a verdict.
+func (l *line) startShadow(abort context.Context, s *shadow, jobs []Job) {
+	if !s.busy.TryAcquire(1) {
+		return
+	}
+	l.beside.Go(func() {
+		defer s.busy.Release(1)
+		b := newBatch(jobs, 0, s.transformer.pipelines)
+		s.transformer.transform(abort, b)
+		b.publish(abort, l.ledger)
+		b.bookReturned(l.ledger)
+		r := &b.runs[0]
+		if failed, first := r.failed(); failed > 0 {
+			l.log.Warn().Str("pipeline", r.pipeline.Name).Int("failures", failed).AnErr("first", first).Msg("shadow pipeline fails")
+		}
+	})
+}
