@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // TestDemoInABrowser uses the demo's page in two tabs of a real browser. One of them ignores the
@@ -26,6 +28,7 @@ func TestDemoInABrowser(t *testing.T) {
 	tabs := map[string]*tab{"plain": plain, "without CSP": bare}
 
 	// A comment from one tab reaches both.
+	place := evaluate[float64](plain, threadTop)
 	const greeting = "Hello from one tab & <b>the other</b>"
 	plain.post("Ann & <i>Bo</i>", greeting)
 	for name, tab := range tabs {
@@ -34,6 +37,9 @@ func TestDemoInABrowser(t *testing.T) {
 	}
 	plain.until("the tab tells how long it took", `/was back here after [0-9.]+ (µs|ms|s)\.$/.test(document.getElementById('posted').textContent)`)
 	plain.until("the tab knows its own", `document.querySelector('.post.own')`)
+	if now := evaluate[float64](plain, threadTop); now != place {
+		t.Errorf("the note moved the thread from %g to %g", place, now)
+	}
 
 	// An attack reaches both as well, defused.
 	plain.post("Mallory", `marker <script>window.pwned=1</script><img src=x onerror="window.pwned=1"><a href="javascript:window.pwned=1">link</a><b id="ledger">id</b>`)
@@ -49,13 +55,30 @@ func TestDemoInABrowser(t *testing.T) {
 	}
 	controlTheAttack(t, plain, bare)
 
+	// Of some comments there is nothing to see. A name with nothing below would look like a fault.
+	for message, want := range map[string]string{
+		`<script>alert(1)</script>`: "(no text, or none that sanitize lets through)",
+		`<img src=x>`:               "(only a picture, which does not load)",
+	} {
+		plain.post("Nobody", message)
+		plain.until("the page says "+want, fmt.Sprintf(`[...document.querySelectorAll('#thread .post')].some((p) =>
+			p.querySelector('.meta b').textContent === 'Nobody' && p.querySelector('.remark').textContent === %q)`, want))
+	}
+	if evaluate[bool](plain, `[...document.querySelectorAll('#thread .post')].some((p) => p.querySelector('.text').innerText.trim() && p.querySelector('.remark').textContent)`) {
+		t.Error("a comment with text has a remark that it has none")
+	}
+
 	// What happened to it is there to see.
-	plain.until("the inspector shows what sanitize removed", `document.querySelector('#inspector h3').textContent.startsWith('sanitize job visitor-2')
+	plain.post("Mallory", `marker <img src=x onerror="window.pwned=1">`)
+	plain.until("the inspector shows what sanitize removed", `document.querySelector('#inspector h3').textContent.startsWith('sanitize job visitor-5')
 		&& document.querySelector('.diff .removed')?.textContent.includes('onerror')
 		&& !document.querySelector('.diff .added')?.textContent.includes('onerror')`)
 	plain.do(chromedp.Click(chromedp.Search(`//*[@id="way"]/button[span="encrypt"]`)))
 	plain.until("the page decrypts", `document.querySelector('.jwe') && document.querySelector('.sealed .diff')?.textContent.includes('marker')`)
+	plain.until("who has the key reads the whole comment", `[...document.querySelectorAll('.sealed .added')].map((e) => e.textContent).join().match(/"visitor:Mallory".*"visitor@example.org".*"192.0.2.1".*/)`)
 	plain.until("the last jobs are listed", `document.querySelectorAll('#jobs button').length === 12`)
+	useTheKeyboard(plain)
+	postInAHurry(plain)
 	for name, tab := range tabs {
 		tab.until(name+": the ledger balances", `document.getElementById('badge').dataset.state === 'good'`)
 		if evaluate[bool](tab, `document.querySelector('.mark.wrong') !== null`) {
@@ -70,10 +93,18 @@ func TestDemoInABrowser(t *testing.T) {
 	// The end.
 	demo.stop()
 	plain.until("the tab tells that the stream is lost", `document.getElementById('state').dataset.state === 'lost'`)
+	plain.until("the numbers are of the past", `document.body.matches('.past') && /^as of .*[0-9]/.test(document.getElementById('past').innerText)
+		&& document.getElementById('past-sums').innerText.includes('the stream broke off at')`)
+	plain.do(chromedp.SendKeys(chromedp.ID("message"), "too late"), chromedp.Click(chromedp.CSS("#composer button[type=submit]")))
+	plain.until("the tab tells that nobody answers", `document.getElementById('posted').textContent.startsWith('The demo does not answer.')`)
+	plain.screenshot("demo-ended.png")
 	for name, tab := range tabs {
 		tab.check(name, demo.url)
 	}
 }
+
+// threadTop is where the list of comments begins.
+const threadTop = `document.getElementById('thread').getBoundingClientRect().top + scrollY`
 
 // offences finds in the thread whatever could run.
 const offences = `[...document.querySelectorAll('#thread .text *')].flatMap((e) => [
@@ -101,6 +132,46 @@ func controlTheAttack(t *testing.T, plain, bare *tab) {
 	}
 	if !evaluate[bool](bare, `'control' in window`) {
 		t.Error("the tab without CSP has one: this test shows nothing about the stage sanitize")
+	}
+}
+
+// useTheKeyboard walks through the list of jobs, which holds still meanwhile and goes on after that.
+func useTheKeyboard(p *tab) {
+	p.t.Helper()
+	const place = `[...document.querySelectorAll('#jobs button')].indexOf(document.activeElement)`
+	p.do(chromedp.SendKeys(chromedp.CSS("#jobs button"), kb.Tab))
+	p.until("the list is held", `!document.getElementById('held').hidden`)
+	first := evaluate[int](p, place)
+	p.do(chromedp.KeyEvent(kb.Tab))
+	p.until("the next job has the focus", fmt.Sprintf("%d > 0 && %s === %d", first, place, first+1))
+	p.do(chromedp.Evaluate[chromedp.Void](`window.newest = document.querySelector('#jobs button').dataset.job, document.activeElement.blur()`))
+	p.until("the list goes on", `document.getElementById('held').hidden && document.querySelector('#jobs button').dataset.job !== newest`)
+	if evaluate[bool](p, `document.querySelector('#jobs .bar').getAttribute('aria-hidden') !== 'true'`) {
+		p.t.Error("the bars are read out")
+	}
+}
+
+// postInAHurry submits a comment twice, and types on before the answer comes.
+func postInAHurry(p *tab) {
+	p.t.Helper()
+	p.do(chromedp.Evaluate[chromedp.Void](`(() => {
+		const [form, message] = ['composer', 'message'].map((id) => document.getElementById(id));
+		message.value = 'once';
+		form.requestSubmit();
+		form.requestSubmit();
+		message.value = 'typed meanwhile';
+	})()`))
+	const once = `[...document.querySelectorAll('#thread .own .text')].filter((e) => e.textContent === 'once').length`
+	p.until("the comment is there", once)
+	p.until("the answer is there", `document.getElementById('posted').textContent.includes('was back here')`)
+	if evaluate[string](p, `document.getElementById('message').value`) != "typed meanwhile" {
+		p.t.Error("what was typed is lost")
+	}
+	p.do(chromedp.Evaluate[chromedp.Void](`document.getElementById('message').value = ''`))
+	p.post("Ann", "after it")
+	p.until("the next comment is there", `[...document.querySelectorAll('#thread .text')].some((e) => e.textContent === 'after it')`)
+	if n := evaluate[int](p, once); n != 1 {
+		p.t.Errorf("the comment is there %d times", n)
 	}
 }
 

@@ -32,6 +32,15 @@ func TestDemoOnABusyPort(t *testing.T) {
 	}
 }
 
+func TestDemoHasBounds(t *testing.T) {
+	for _, rate := range []string{"1e-12", "0.0009", "100001", "Inf"} {
+		code, _, stderr := command(t, "", environment(), "demo", "--rate", rate)
+		if code != 2 || !strings.Contains(stderr, "--rate must be 0.001 to 100000 comments a second") {
+			t.Errorf("%s: exit code %d: %s", rate, code, stderr)
+		}
+	}
+}
+
 func TestDemoEndsInOrder(t *testing.T) {
 	d := startDemo(t, "--rate", "500", "--for", "1h")
 	d.stop()

@@ -1,7 +1,6 @@
 package gluetest
 
 import (
-	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -272,10 +271,7 @@ func (s *pushStore) details(names []string) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var infos []channelStats
-	for _, name := range slices.Sorted(maps.Keys(s.channels)) {
-		if !slices.ContainsFunc(names, func(pattern string) bool { return matches(pattern, name) }) {
-			continue
-		}
+	for _, name := range s.named(names) {
 		c := s.channels[name]
 		infos = append(infos, channelStats{Channel: name, Published: c.published, Stored: len(c.stored), Readers: len(c.readers)})
 	}
@@ -291,9 +287,27 @@ func (s *pushStore) details(names []string) any {
 	}
 }
 
-func matches(pattern, name string) bool {
-	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-		return strings.HasPrefix(name, prefix)
+// named returns the names of the channels that patterns name, sorted. It walks through all channels only for
+// a pattern that may name many: every answer to a publisher comes this way.
+func (s *pushStore) named(patterns []string) []string {
+	var names []string
+	for _, pattern := range patterns {
+		prefix, many := strings.CutSuffix(pattern, "*")
+		if pattern == "ALL" {
+			prefix, many = "", true
+		}
+		if !many {
+			if _, ok := s.channels[pattern]; ok {
+				names = append(names, pattern)
+			}
+			continue
+		}
+		for name := range s.channels {
+			if strings.HasPrefix(name, prefix) {
+				names = append(names, name)
+			}
+		}
 	}
-	return pattern == name || pattern == "ALL"
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -25,7 +27,7 @@ const (
 	maxRequest = 32 << 10 // bytes: that many characters, even if each is escaped
 )
 
-// The forum and thread that belong to the demo's visitors.
+// The forum and thread that belong to the demo's visitors, all together.
 const (
 	ownForum  = "demo"
 	ownThread = "1"
@@ -51,7 +53,7 @@ func newApplication(j *journal) *application {
 	return &application{journal: j, threads: threads()}
 }
 
-// threads returns the visitors' own thread, then those of the script in the order of appearance.
+// threads returns the visitors' thread, then those of the script in the order of appearance.
 func threads() []thread {
 	list := []thread{{ownForum, ownThread}}
 	seen := map[string]bool{ownThread: true}
@@ -83,7 +85,7 @@ func refuse(status int, format string, args ...any) error {
 }
 
 // ServeHTTP takes a comment: a JSON object with author, message and, unless it is for the visitors'
-// own thread, thread. It answers 202 with the id of the message that the readers will get.
+// thread, thread. It answers 202 with the id of the message that the readers will get.
 func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, err := a.post(w, r)
 	refused := new(refusal)
@@ -121,13 +123,11 @@ func (a *application) post(w http.ResponseWriter, r *http.Request) (id string, e
 
 // post is what a visitor posts.
 type post struct {
-	Author  string      `json:"author"`
-	Message string      `json:"message"`
-	Thread  json.Number `json:"thread"` // as a number or as text
+	author, message, thread string
 }
 
 func readPost(body io.Reader) (post, error) {
-	var p post
+	p := post{thread: ownThread}
 	text, err := io.ReadAll(body)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return p, refuse(http.StatusRequestEntityTooLarge, "a request has at most %d bytes", maxRequest)
@@ -138,25 +138,52 @@ func readPost(body io.Reader) (post, error) {
 	if !utf8.Valid(text) {
 		return p, refuse(http.StatusBadRequest, "the request is not valid UTF-8")
 	}
+	var members map[string]any
 	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil {
-		return p, refuse(http.StatusBadRequest, "want an object with author, message and thread: %v", err)
+	d.UseNumber()
+	if !json.Valid(text) || d.Decode(&members) != nil || members == nil {
+		return p, refuse(http.StatusBadRequest, "want one JSON object with author, message and thread")
 	}
-	if d.More() {
-		return p, refuse(http.StatusBadRequest, "more than one JSON value")
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if err := p.set(name, members[name]); err != nil {
+			return p, err
+		}
 	}
-	p.Author, p.Message = strings.TrimSpace(p.Author), strings.TrimSpace(p.Message)
-	switch n := utf8.RuneCountInString(p.Author); {
+	p.author, p.message = strings.TrimSpace(p.author), strings.TrimSpace(p.message)
+	switch n := utf8.RuneCountInString(p.author); {
 	case n < 1 || n > maxAuthor:
 		return p, refuse(http.StatusBadRequest, "author has %d characters; want 1 to %d", n, maxAuthor)
-	case strings.ContainsFunc(p.Author, unicode.IsControl):
+	case strings.ContainsFunc(p.author, unicode.IsControl):
 		return p, refuse(http.StatusBadRequest, "author has a control character in it")
 	}
-	if n := utf8.RuneCountInString(p.Message); n < 1 || n > maxMessage {
+	if n := utf8.RuneCountInString(p.message); n < 1 || n > maxMessage {
 		return p, refuse(http.StatusBadRequest, "message has %d characters; want 1 to %d", n, maxMessage)
 	}
 	return p, nil
+}
+
+// set takes over a member of what a visitor posts. A thread may be a number or text, null is nothing.
+func (p *post) set(name string, value any) error {
+	targets := map[string]*string{"author": &p.author, "message": &p.message, "thread": &p.thread}
+	target := targets[name]
+	if target == nil {
+		return refuse(http.StatusBadRequest, "%q is none of author, message and thread", name)
+	}
+	switch value := value.(type) {
+	case nil:
+	case string:
+		*target = value
+	case json.Number:
+		if name != "thread" {
+			return refuse(http.StatusBadRequest, "%s is a number; want text", name)
+		}
+		*target = value.String()
+	case bool:
+		return refuse(http.StatusBadRequest, "%s is true or false; want text", name)
+	default:
+		return refuse(http.StatusBadRequest, "%s is an object or array; want text", name)
+	}
+	return nil
 }
 
 // envelope is the job that an application makes of a comment.
@@ -183,24 +210,21 @@ type author struct {
 }
 
 func (a *application) comment(p post, now time.Time) (comment, error) {
-	if p.Thread == "" {
-		p.Thread = ownThread
-	}
 	for _, t := range a.threads {
-		if t.Thread != p.Thread.String() {
+		if t.Thread != p.thread {
 			continue
 		}
 		n := a.posts.Add(1)
 		e := envelope{
 			ID: "visitor-" + strconv.FormatInt(n, 10), Event: "post_save", Post: firstPost + n,
-			Forum: t.Forum, Thread: p.Thread,
+			Forum: t.Forum, Thread: json.Number(t.Thread),
 			Author: author{
-				ID: "visitor:" + p.Author, Username: "visitor", Name: p.Author,
+				ID: "visitor:" + p.author, Username: "visitor", Name: p.author,
 				Email: "visitor@example.org", IP: "192.0.2.1",
 			},
-			Message: p.Message, CreatedAt: now.UTC(),
+			Message: p.message, CreatedAt: now.UTC(),
 		}
 		return comment{e.ID, encode(e)}, nil
 	}
-	return comment{}, refuse(http.StatusBadRequest, "thread %s does not exist; the visitors' own is %s", p.Thread, ownThread)
+	return comment{}, refuse(http.StatusBadRequest, "thread %q does not exist; that of the visitors is %s", p.thread, ownThread)
 }

@@ -42,8 +42,8 @@ type Config struct {
 var ErrAborted = errors.New("aborted")
 
 // Run starts everything, puts comments until ctx is done or the time is over, and waits for what is
-// on its way. It returns an error when a message is lost, comes twice or out of order, and when the
-// ledger does not balance.
+// on its way. It returns an error when a message is lost or comes out of order, and when the ledger does
+// not balance. Jobs that stall, messages that come again, and those of others are counted.
 func Run(ctx context.Context, c Config) (err error) {
 	// What may be taken comes first: the page's address.
 	listener, err := net.Listen("tcp", c.Addr)
@@ -65,7 +65,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return fmt.Errorf("start embedded Redis: %w", err)
 	}
 	defer store.Close()
-	rdb := redis.NewClient(&redis.Options{Addr: store.Addr()})
+	rdb := redis.NewClient(&redis.Options{Addr: store.Addr(), ReadTimeout: -1})
 	defer rdb.Close()
 	feed, err := thoonk.NewFeed(rdb, feedName, thoonk.ThoonkPy)
 	if err != nil {
@@ -79,7 +79,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("start embedded push host: %w", err)
 	}
-	defer serve(internal, host.Internal()).Close()
+	defer serve(internal, sameHost("localhost", sameOrigin(host.Internal()))).Close()
 
 	// The engine, with somebody who watches it.
 	d := &demo{Config: c, run: rand.Text(), journal: &journal{feed: feed}, ledger: new(glue.Ledger)}
@@ -87,7 +87,10 @@ func Run(ctx context.Context, c Config) (err error) {
 	d.news = newNews(d.internal)
 	d.publishers = publishers{host: d.internal, dir: dir, ledger: d.ledger, log: c.Log}
 	defer func() { err = errors.Join(err, d.publishers.close()) }()
-	p := &page{application: newApplication(d.journal), host: host, watch: newWatch(d.news.offer), account: d.account}
+	p := &page{
+		name: hostname(c.Addr), application: newApplication(d.journal), host: host, watch: newWatch(d.news.offer), account: d.account,
+	}
+	p.watch.stalled = d.journal.stall
 	if err := d.startEngine(feed, p); err != nil {
 		return err
 	}

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"pushglue/glue"
+	"pushglue/glue/file"
 )
 
 // patience bounds what tests wait for.
@@ -30,16 +33,12 @@ func TestRun(t *testing.T) {
 		ended <- Run(ctx, Config{Addr: "127.0.0.1:0", Rate: 1000, Out: &out, Terminal: true, Log: zerolog.Nop()})
 	}()
 	url := out.await(ctx, t, `The demo is at (http://\S+)`)
-	resp, err := http.Post(url+"/comments", jsonType, strings.NewReader(`{"author":"Ann","message":"Hi"}`))
-	if err != nil {
-		t.Fatal(err)
+	if answer := submit(t, url, `{"author":"Ann","message":"Hi"}`); answer != `{"id":"visitor-1"}` {
+		t.Error(answer)
 	}
-	answer, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil || resp.StatusCode != http.StatusAccepted || string(answer) != `{"id":"visitor-1"}` {
-		t.Errorf("%s %s %v", resp.Status, answer, err)
-	}
-	out.await(ctx, t, `(?s)\r\x1b\[K[0-9]{3,} put .* received .* on the way   the ledger balances`)
+	publishAsOthersDo(t, out.await(ctx, t, `push host (http://\S+)`)+"/publish?id="+firehose)
+	submit(t, url, `{"author":"&`+strings.Repeat("amp;", 9)+`","message":"sanitize gives up"}`)
+	out.await(ctx, t, `(?s)\r\x1b\[K[0-9]{3,} put .* received .* on the way, 1 stalled, 1 put by somebody else   the ledger balances`)
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*", "comments.jsonl")); err != nil || len(left) != 1 {
 		t.Errorf("the archive: %v, %v", left, err)
 	}
@@ -47,9 +46,74 @@ func TestRun(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	out.await(t.Context(), t, `([0-9]+) jobs put, ([0-9]+) messages received, and the ledger balances.\n`)
+	out.await(t.Context(), t, `([0-9]+) jobs put, ([0-9]+) messages received, 1 stalled, 1 put by somebody else, and the ledger balances.\n`)
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "pushglue-demo-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// submit puts a comment and returns the answer.
+func submit(t *testing.T, url, comment string) string {
+	t.Helper()
+	resp, err := http.Post(url+"/comments", jsonType, strings.NewReader(comment))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Errorf("%s %v", resp.Status, err)
+	}
+	return string(answer)
+}
+
+// publishAsOthersDo publishes past the engine: from a shell, from another site, and by a name that this one
+// gave to the address.
+func publishAsOthersDo(t *testing.T, url string) {
+	t.Helper()
+	for _, test := range []struct {
+		origin, host string
+		code         int
+	}{
+		{"", "", http.StatusOK},
+		{"http://evil.example", "", http.StatusForbidden},
+		{"http://evil.example", "evil.example", http.StatusMisdirectedRequest},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("hi"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = test.host
+		if test.origin != "" {
+			r.Header.Set("Origin", test.origin)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != test.code {
+			t.Errorf("%+v: %s", test, resp.Status)
+		}
+	}
+}
+
+// TestAFileBeginsAnew publishes more than a demo keeps.
+func TestAFileBeginsAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "comments.jsonl")
+	p, err := file.New(file.Config{Path: path, Fsync: file.Never})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &shortFile{p, path}
+	for range 2*maxFile>>20 + 3 {
+		f.Publish(t.Context(), []*glue.Message{glue.NewMessage("m", make([]byte, 1<<20))}, make([]error, 1))
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() > maxFile+2<<20 || info.Size() == 0 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := p.Reopen(); err != nil {
+		t.Error(err)
 	}
 }
 

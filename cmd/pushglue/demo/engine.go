@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"crypto/rand"
 	_ "embed"
 	"encoding/hex"
@@ -95,7 +96,24 @@ func (p *publishers) newFile(options stages.Options) (glue.Publisher, error) {
 		return nil, err
 	}
 	p.files = append(p.files, f)
-	return f, nil
+	return &shortFile{f, c.Path}, nil
+}
+
+// maxFile is how long a file may grow. A demo that runs for days needs no more.
+const maxFile = 8 << 20
+
+// shortFile is a file that begins anew when it has become long.
+type shortFile struct {
+	*file.Publisher
+	path string
+}
+
+// Publish implements glue.Publisher.
+func (f *shortFile) Publish(ctx context.Context, batch []*glue.Message, outcomes []error) {
+	if info, err := os.Stat(f.path); err == nil && info.Size() > maxFile {
+		_ = os.Truncate(f.path, 0) // else it grows; the publisher appends, wherever the end is
+	}
+	f.Publisher.Publish(ctx, batch, outcomes)
 }
 
 func (p *publishers) close() error {

@@ -21,11 +21,11 @@ func TestTheJournalFindsWhatIsWrong(t *testing.T) {
 	}{
 		"all":           {"a b c", "a b c", ""},
 		"some to come":  {"a b c", "a", ""},
-		"out of order":  {"a b c", "a c", `the reader received "c" before "b": a message is late or lost`},
-		"twice":         {"a b c", "a a", `the reader received "a" a second time, or nobody put it`},
-		"nobody's":      {"a", "x", `the reader received "x" a second time, or nobody put it`},
-		"one too many":  {"a", "a a", `the reader received "a", and nothing was on its way`},
-		"from the past": {"", "a", `the reader received "a", and nothing was on its way`},
+		"out of order":  {"a b c", "a c b", `the reader received "b" after "c", which was put later`},
+		"overtaken":     {"a b c", "a c", ""}, // it may have stalled
+		"twice":         {"a b c", "a a b c", ""},
+		"nobody's":      {"a", "x a", ""},
+		"from the past": {"", "a", ""},
 	} {
 		j := &journal{feed: new(fakeFeed)}
 		for _, id := range strings.Fields(test.put) {
@@ -52,6 +52,84 @@ func errorText(err error) string {
 	return err.Error()
 }
 
+// TestTheJournalCounts gives the journal what is no error.
+func TestTheJournalCounts(t *testing.T) {
+	j := &journal{feed: jobs{}}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		if err := j.put(t.Context(), comment{id: id, payload: []byte(id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"b", "b", "x", ""} {
+		if err := j.receive(id); err != nil {
+			t.Error(err)
+		}
+	}
+	j.stall("job a") // after b has overtaken it
+	j.stall("job b") // b was received nevertheless
+	j.stall("job d")
+	if got, want := j.state(), (tally{Put: 4, Received: 1, Stalled: 2, OnTheWay: 1, Again: 1, Foreign: 2}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for i := range remembered {
+		j.received.add(fmt.Sprint(i))
+	}
+	if j.received.has("b") || len(j.received.ids) != remembered || len(j.received.list) != remembered {
+		t.Errorf("%d ids are kept", len(j.received.ids))
+	}
+}
+
+// jobs is a feed whose jobs are called after their payload.
+type jobs struct{}
+
+func (jobs) Put(_ context.Context, payloads [][]byte, _ thoonk.PutOptions) ([]string, error) {
+	return []string{"job " + string(payloads[0])}, nil
+}
+
+// TestTheJournalMissesWhatIsLost lets seconds pass.
+func TestTheJournalMissesWhatIsLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		put, received string // a letter for each second
+		want          string
+	}{
+		"good":        {"abcdefgh", "abcdefgh", ""},
+		"idle":        {"a       b", "a       b", ""},
+		"slow":        {"ab", " a b", ""},
+		"silence":     {"abcd", "a   ", "3 messages are on their way, and nothing reached the reader for 3 s"},
+		"one is lost": {"abcdef", "a cdef", `the reader received "c", and "b", which was put before it, did not come within 3 s`},
+	} {
+		j := &journal{feed: jobs{}}
+		var err error
+		for second := range 10 {
+			if second < len(test.put) && test.put[second] != ' ' {
+				if err := j.put(t.Context(), comment{id: test.put[second : second+1], payload: []byte("x")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if second < len(test.received) && test.received[second] != ' ' {
+				if err := j.receive(test.received[second : second+1]); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if err = j.tick(3); err != nil {
+				break
+			}
+		}
+		if errorText(err) != test.want {
+			t.Errorf("%s: got %v, want %s", name, err, test.want)
+		}
+	}
+}
+
+func TestPlayEndsWithTheEngine(t *testing.T) {
+	ended := make(chan struct{})
+	close(ended)
+	d := &demo{Config: Config{Rate: 0.001}, journal: &journal{feed: jobs{}}}
+	if err := d.play(t.Context(), nil, ended); !errors.Is(err, errEngine) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestPlay lets time pass over a demo whose reader is the test.
 func TestPlay(t *testing.T) {
 	lost := errors.New("the stream ended")
@@ -62,7 +140,7 @@ func TestPlay(t *testing.T) {
 		want    string
 	}{
 		"good":                   {receive: (*journal).receive, put: 20},
-		"lost":                   {receive: func(*journal, string) error { return nil }, put: 20, want: "20 messages did not reach the reader in 5s"},
+		"lost":                   {receive: func(*journal, string) error { return nil }, put: 20, want: "20 messages are on their way, and nothing reached the reader for 5 s"},
 		"broken":                 {receive: func(*journal, string) error { return lost }, put: 1, want: "the stream ended"},
 		"aborted":                {receive: func(*journal, string) error { return nil }, abort: 2100 * time.Millisecond, put: 4, want: "aborted"},
 		"aborted while it waits": {receive: func(*journal, string) error { return nil }, abort: 12 * time.Second, put: 20, want: "aborted"},
@@ -80,7 +158,7 @@ func TestPlay(t *testing.T) {
 					time.AfterFunc(1, func() { received <- test.receive(d.journal, id) })
 				})
 				d.ledger = new(glue.Ledger)
-				if got := errorText(d.play(t.Context(), received)); got != test.want {
+				if got := errorText(d.play(t.Context(), received, nil)); got != test.want {
 					t.Errorf("got %q, want %q", got, test.want)
 				}
 				if got := d.journal.state().Put; got != test.put {
@@ -104,16 +182,60 @@ func (r receiver) Put(_ context.Context, payloads [][]byte, _ thoonk.PutOptions)
 	return make([]string, len(payloads)), nil
 }
 
+// TestTheStatus reads what stands on the terminal while the clock of the comments is that of the status.
+func TestTheStatus(t *testing.T) {
+	for _, test := range []struct {
+		rate float64
+		lost bool
+		want string // after five seconds
+	}{
+		{rate: 0.5, want: "2 put   2 received   0 on the way"},
+		{rate: 1, want: "5 put   5 received   0 on the way"},
+		{rate: 2, want: "10 put   10 received   0 on the way"},
+		{rate: 3, lost: true, want: "15 put   0 received   15 on the way"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out output
+			abort := make(chan struct{})
+			received := make(chan error, 100)
+			d := &demo{Config: Config{Rate: test.rate, Abort: abort, Out: &out, Terminal: true}, journal: &journal{}, ledger: new(glue.Ledger)}
+			d.journal.feed = receiver(func(id string) {
+				time.AfterFunc(10*time.Millisecond, func() {
+					if !test.lost {
+						received <- d.journal.receive(id)
+					}
+				})
+			})
+			time.AfterFunc(5300*time.Millisecond, func() { close(abort) })
+			if err := d.play(t.Context(), received, nil); !errors.Is(err, ErrAborted) {
+				t.Error(err)
+			}
+			lines := strings.Split(out.text.String(), "\r\x1b[K")
+			if last := lines[len(lines)-1]; !strings.HasPrefix(last, test.want) {
+				t.Errorf("rate %g: %q, want %q", test.rate, last, test.want)
+			}
+		})
+	}
+}
+
 func TestReport(t *testing.T) {
 	var out strings.Builder
 	d := &demo{Config: Config{Out: &out}, journal: &journal{tally: tally{Put: 7, Received: 7}}}
 	sums := glue.Sums{Feeds: []glue.FeedSums{{Name: "comments", Claimed: 7, Finished: 7}}}
-	if err := d.report(sums); err != nil || !strings.HasSuffix(out.String(), "\n7 jobs put, 7 messages received, and the ledger balances.\n") {
+	if err := d.report(sums, true); err != nil || !strings.HasSuffix(out.String(), "\n7 jobs put, 7 messages received, and the ledger balances.\n") {
+		t.Errorf("%v: %s", err, &out)
+	}
+	out.Reset()
+	if err := d.report(sums, false); err != nil || strings.Contains(out.String(), "balances") {
+		t.Errorf("after a bad run: %v: %s", err, &out)
+	}
+	d.journal.tally = tally{Put: 7, Received: 6, Stalled: 1, Again: 2, Foreign: 3}
+	if err := d.report(sums, true); err != nil || !strings.Contains(out.String(), "6 messages received, 1 stalled, 2 came again, 3 put by somebody else, and") {
 		t.Errorf("%v: %s", err, &out)
 	}
 	sums.Feeds[0].Finished = 6
 	out.Reset()
-	if err := d.report(sums); errorText(err) != "feed comments: 7 in, 6 accounted for" || strings.Contains(out.String(), "balances") {
+	if err := d.report(sums, true); errorText(err) != "feed comments: 7 in, 6 accounted for" || strings.Contains(out.String(), "balances") {
 		t.Errorf("%v: %s", err, &out)
 	}
 }

@@ -20,6 +20,10 @@ const (
 // maxTraces is how many traces may wait to be published.
 const maxTraces = 256
 
+// accountEvery is how often the page learns how things stand. It is no divisor of the clock of the comments: else
+// there would always be one on its way, as if it hung.
+const accountEvery = 930 * time.Millisecond
+
 // news publishes what happens in the demo to its own push host, over HTTP, as everyone does: the
 // page gets it on the one stream that it has anyway.
 type news struct {
@@ -47,11 +51,11 @@ func (n *news) offer(t *trace) {
 	}
 }
 
-// run publishes traces as they come, and each second what account returns when that has changed,
-// until ctx is done.
+// run publishes traces as they come, and from time to time what account returns when that has
+// changed, until ctx is done.
 func (n *news) run(ctx context.Context, account func(context.Context) any) {
 	defer n.client.CloseIdleConnections()
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(accountEvery)
 	defer tick.Stop()
 	var last []byte
 	for {

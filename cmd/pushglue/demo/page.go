@@ -4,7 +4,10 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 
 	"pushglue/glue/gluetest"
 )
@@ -13,12 +16,14 @@ import (
 var pageFiles embed.FS
 
 // contentSecurityPolicy lets a page run its own scripts and talk to its own server, and nothing
-// else. It is the second line of defence: the first is the stage sanitize.
+// else. It is the second line of defence: the first is the stage sanitize. Pictures of this server are none:
+// six in a comment that name /poll/ would take all connections that a browser has to it.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
-	"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	"img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // page is what a browser sees of the demo, all on one origin.
 type page struct {
+	name        string // of the host that is to listen; an address and localhost go without saying
 	application *application
 	host        *gluetest.PushServer
 	watch       *watch
@@ -57,7 +62,7 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("GET /jobs/{job}", p.serveJob)
 	mux.Handle("/subscribe/", p.host.Public())
 	mux.Handle("/poll/", p.host.Public())
-	return secure(sameOrigin(mux))
+	return secure(sameHost(p.name, sameOrigin(mux)))
 }
 
 func (p *page) serveJob(w http.ResponseWriter, r *http.Request) {
@@ -78,6 +83,28 @@ func onlyGet(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// sameHost refuses what is asked of a host that this one need not be. Else another site could give its own
+// name this address (DNS rebinding), be of one origin with the page, and read and post what it likes.
+// An address and localhost go without saying.
+func sameHost(own string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := hostname(r.Host)
+		if _, err := netip.ParseAddr(name); err != nil && !strings.EqualFold(name, "localhost") && !strings.EqualFold(name, own) {
+			http.Error(w, "the demo does not go by this name: ask for an IP address, localhost, or the host in --addr", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostname returns the host of an address or of a Host header, which may lack the port.
+func hostname(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
 }
 
 // sameOrigin refuses what another site makes a visitor's browser send.

@@ -32,7 +32,7 @@ func (f *fakeFeed) Put(_ context.Context, payloads [][]byte, _ thoonk.PutOptions
 func newPage(feed putter) *page {
 	j := &journal{feed: feed}
 	return &page{
-		application: newApplication(j), host: gluetest.NewPushServer(), watch: newWatch(func(*trace) {}), key: "00ff",
+		name: "example.com", application: newApplication(j), host: gluetest.NewPushServer(), watch: newWatch(func(*trace) {}), key: "00ff",
 		account: func(context.Context) any { return account{Reader: j.state()} },
 	}
 }
@@ -60,19 +60,27 @@ func TestPostComments(t *testing.T) {
 		"text":              {"POST", "text/plain", "", `{"author":"Ann","message":"Hi"}`, 415, "Content-Type must be application/json"},
 		"no type":           {"POST", "", "", `{"author":"Ann","message":"Hi"}`, 415, "Content-Type must be application/json"},
 		"too large":         {"POST", jsonType, "", `{"message":"` + strings.Repeat("x", maxRequest) + `"}`, 413, "at most 32768 bytes"},
-		"no JSON":           {"POST", jsonType, "", `hello`, 400, "want an object with author, message and thread"},
-		"two":               {"POST", jsonType, "", `{"author":"Ann","message":"Hi"}{}`, 400, "more than one JSON value"},
-		"unknown member":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","event":"post_delete"}`, 400, `unknown field "event"`},
-		"number as author":  {"POST", jsonType, "", `{"author":7,"message":"Hi"}`, 400, "author of type string"},
+		"no JSON":           {"POST", jsonType, "", `hello`, 400, "want one JSON object with author, message and thread\n"},
+		"two":               {"POST", jsonType, "", `{"author":"Ann","message":"Hi"}{}`, 400, "want one JSON object"},
+		"more behind":       {"POST", jsonType, "", `{"author":"Ann","message":"Hi"}}`, 400, "want one JSON object"},
+		"array":             {"POST", jsonType, "", `["Ann","Hi"]`, 400, "want one JSON object"},
+		"null":              {"POST", jsonType, "", `null`, 400, "want one JSON object"},
+		"unknown member":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","event":"post_delete"}`, 400, `"event" is none of author, message and thread`},
+		"number as author":  {"POST", jsonType, "", `{"author":7,"message":"Hi"}`, 400, "author is a number; want text\n"},
+		"bool as message":   {"POST", jsonType, "", `{"author":"Ann","message":true}`, 400, "message is true or false; want text\n"},
+		"array as message":  {"POST", jsonType, "", `{"author":"Ann","message":["Hi"]}`, 400, "message is an object or array; want text\n"},
+		"object as thread":  {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":{}}`, 400, "thread is an object or array; want text\n"},
+		"null as thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":null}`, 202, `{"id":"visitor-1"}`},
 		"no UTF-8":          {"POST", jsonType, "", "{\"author\":\"Ann\xff\",\"message\":\"Hi\"}", 400, "not valid UTF-8"},
 		"no author":         {"POST", jsonType, "", `{"author":"  ","message":"Hi"}`, 400, "author has 0 characters; want 1 to 40"},
 		"long author":       {"POST", jsonType, "", `{"author":"` + strings.Repeat("ä", maxAuthor+1) + `","message":"Hi"}`, 400, "author has 41 characters; want 1 to 40"},
 		"control in author": {"POST", jsonType, "", `{"author":"A\nn","message":"Hi"}`, 400, "author has a control character"},
 		"no message":        {"POST", jsonType, "", `{"author":"Ann"}`, 400, "message has 0 characters; want 1 to 2000"},
 		"long message":      {"POST", jsonType, "", `{"author":"Ann","message":"` + long + `ä"}`, 400, "message has 2001 characters; want 1 to 2000"},
-		"unknown thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":77}`, 400, "thread 77 does not exist"},
-		"text as thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":"a/b"}`, 400, "invalid number literal"},
-		"other digits":      {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":22e2}`, 400, "thread 22e2 does not exist"},
+		"unknown thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":77}`, 400, `thread "77" does not exist; that of the visitors is 1`},
+		"text as thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":"a/b"}`, 400, `thread "a/b" does not exist`},
+		"empty thread":      {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":""}`, 400, `thread "" does not exist`},
+		"other digits":      {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":22e2}`, 400, `thread "22e2" does not exist`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var feed fakeFeed
@@ -86,6 +94,9 @@ func TestPostComments(t *testing.T) {
 			newPage(&feed).handler().ServeHTTP(w, r)
 			if w.Code != test.code || !strings.Contains(w.Body.String(), test.want) {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.code, test.want)
+			}
+			if strings.Contains(w.Body.String(), "json:") {
+				t.Errorf("these are Go's words: %s", w.Body)
 			}
 			if put := len(feed.payloads) > 0; put != (test.code == http.StatusAccepted) {
 				t.Errorf("put %q", feed.payloads)
@@ -155,7 +166,7 @@ func TestThePage(t *testing.T) {
 		"/demo-threads":    {"GET", 200, "application/json", `[{"forum":"demo","thread":"1"},{"forum":"gazette","thread":"2201"}`},
 		"/demo-way":        {"GET", 200, "application/json", `{"feed":"comments","way":`},
 		"/demo-key":        {"GET", 200, "application/json", `{"hex":"00ff","kid":"demo"}`},
-		"/ledger":          {"GET", 200, "application/json", `"reader":{"put":0,"received":0,"onTheWay":0}`},
+		"/ledger":          {"GET", 200, "application/json", `"reader":{"put":0,"received":0,"stalled":0,"onTheWay":0,"again":0,"foreign":0}`},
 		"/jobs/none":       {"GET", 404, "text/plain; charset=utf-8", "not among those that were settled last"},
 		"/no/such":         {"GET", 404, "text/plain; charset=utf-8", "not found"},
 		"/?post":           {"POST", 405, "text/plain; charset=utf-8", "only GET reads a page"},
@@ -171,9 +182,45 @@ func TestThePage(t *testing.T) {
 			t.Errorf("%s: %d %s %.200s", url, w.Code, w.Header().Get("Content-Type"), w.Body)
 		}
 		for key, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
-			"connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'", "X-Content-Type-Options": "nosniff"} {
+			"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'", "X-Content-Type-Options": "nosniff"} {
 			if got := w.Header().Get(key); got != want {
 				t.Errorf("%s: %s: %s", url, key, got)
+			}
+		}
+	}
+}
+
+// TestThePageHasOneHost asks for names that another site could give the demo's address, and for its own.
+func TestThePageHasOneHost(t *testing.T) {
+	for _, test := range []struct {
+		addr, host string
+		code       int
+	}{
+		{"127.0.0.1:8642", "127.0.0.1:8642", 200},
+		{"127.0.0.1:8642", "localhost:8642", 200},
+		{"127.0.0.1:8642", "LocalHost", 200},
+		{"127.0.0.1:8642", "[::1]:8642", 200},
+		{"127.0.0.1:8642", "[::1]", 200},
+		{"127.0.0.1:8642", "192.0.2.7:80", 200}, // behind a port forwarding
+		{"127.0.0.1:8642", "evil.example:8642", 421},
+		{"127.0.0.1:8642", "evil.example", 421},
+		{"127.0.0.1:8642", "localhost.evil.example:8642", 421},
+		{"127.0.0.1:8642", "127.0.0.1.evil.example:8642", 421},
+		{":8642", "evil.example:8642", 421},
+		{":8642", "192.0.2.7:8642", 200},
+		{"box.example:8642", "box.example:8642", 200},
+		{"box.example:8642", "BOX.example:443", 200},
+		{"box.example:8642", "evil.example:8642", 421},
+	} {
+		for _, path := range []string{"/", "/demo-key", "/subscribe/a%2A", "/comments"} {
+			p := newPage(new(fakeFeed))
+			p.name = hostname(test.addr)
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.Host = test.host
+			w := httptest.NewRecorder()
+			p.handler().ServeHTTP(w, r)
+			if refused := w.Code == 421; refused != (test.code == 421) || refused != strings.Contains(w.Body.String(), "ask for an IP address, localhost, or the host in --addr") {
+				t.Errorf("--addr %s, http://%s%s: %d %.100s", test.addr, test.host, path, w.Code, w.Body)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"pushglue/glue"
 	"pushglue/glue/gluetest"
+	"pushglue/glue/tree"
 )
 
 // demo is a running demo.
@@ -25,8 +26,15 @@ type demo struct {
 	news       *news
 }
 
-// lateness is how long the demo waits for messages after its last job.
-const lateness = 5 * time.Second
+// For so many seconds nothing may arrive while something is on its way. While comments are put that is longer
+// than the engine needs to send again what a push host did not answer.
+const (
+	silence  = 15
+	lateness = 5 // after the last comment
+)
+
+// errEngine is why the demo cannot go on. Why the engine ended is an error of its own.
+var errEngine = errors.New("the engine ended before the demo")
 
 // perform runs the engine while comments are put, until all messages have arrived.
 func (d *demo) perform(ctx context.Context) error {
@@ -44,26 +52,32 @@ func (d *demo) perform(ctx context.Context) error {
 	defer stop()
 	var beside sync.WaitGroup
 	beside.Go(func() { d.news.run(working, d.account) })
-	ended := make(chan error, 1)
-	go func() { ended <- d.engine.Run(working) }()
+	var engineErr error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		engineErr = d.engine.Run(working)
+	}()
 
-	err = d.play(ctx, d.read(reading, reader))
+	err = d.play(ctx, d.read(reading, reader), ended)
 	if errors.Is(err, ErrAborted) {
 		d.engine.Abort()
 	}
 	stop()
 	beside.Wait()
-	return errors.Join(err, <-ended, d.report(d.ledger.Sums()))
+	<-ended
+	err = errors.Join(err, engineErr)
+	return errors.Join(err, d.report(d.ledger.Sums(), err == nil))
 }
 
-// read gives a nil for each message that the reader receives as it should, and then why there are no more.
+// read gives a nil for each message that the reader receives, and then why there are no more.
 func (d *demo) read(ctx context.Context, reader *gluetest.Subscription) <-chan error {
 	received := make(chan error, 1)
 	go func() {
 		for err := error(nil); err == nil; {
 			var event gluetest.Event
 			if event, err = reader.Next(); err == nil {
-				err = d.journal.receive(event.ID)
+				err = d.journal.receive(messageID(event))
 			}
 			select {
 			case received <- err:
@@ -75,9 +89,26 @@ func (d *demo) read(ctx context.Context, reader *gluetest.Subscription) <-chan e
 	return received
 }
 
+// messageID returns the id of a message of the demo, and "" for others: an event without an id has that of the
+// one before it, so its body must say the same.
+func messageID(event gluetest.Event) string {
+	envelope, err := tree.Parse([]byte(event.Data))
+	if err != nil {
+		return ""
+	}
+	id := envelope.Get(idPath)
+	if id == nil {
+		return ""
+	}
+	if text, _ := id.Text(); text != event.ID {
+		return ""
+	}
+	return event.ID
+}
+
 // play puts comments until ctx is done or the demo's time is over, and waits for what is still on its
-// way. received tells of each message that arrives.
-func (d *demo) play(ctx context.Context, received <-chan error) error {
+// way. received tells of each message that arrives, ended of the end of the engine.
+func (d *demo) play(ctx context.Context, received <-chan error, ended <-chan struct{}) error {
 	if d.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.For)
@@ -89,12 +120,15 @@ func (d *demo) play(ctx context.Context, received <-chan error) error {
 	defer beat.Stop()
 	status := time.NewTicker(time.Second)
 	defer status.Stop()
+	due := false // the status, since a second has passed
 	for {
 		select {
 		case <-ctx.Done():
-			return d.await(received)
+			return d.await(received, ended)
 		case <-d.Abort:
 			return ErrAborted
+		case <-ended:
+			return errEngine
 		case <-beat.C:
 			c, _ := next()
 			if err := d.journal.put(context.WithoutCancel(ctx), c); err != nil {
@@ -104,26 +138,46 @@ func (d *demo) play(ctx context.Context, received <-chan error) error {
 			if err != nil {
 				return err
 			}
+			if due {
+				d.status()
+			}
+			due = false
 		case <-status.C:
-			d.status()
+			// The clock of a second may be that of the comments. The next message tells more than what is
+			// on its way at this very moment, if it comes.
+			if due {
+				d.status()
+			}
+			due = true
+			if err := d.journal.tick(silence); err != nil {
+				return err
+			}
 		}
 	}
 }
 
 // await ends putting and waits until everything has arrived.
-func (d *demo) await(received <-chan error) error {
+func (d *demo) await(received <-chan error, ended <-chan struct{}) error {
 	d.journal.close()
-	late := time.After(lateness)
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	look := time.NewTicker(20 * time.Millisecond) // a job that stalls sends no message
+	defer look.Stop()
 	for d.journal.state().OnTheWay > 0 {
 		select {
 		case <-d.Abort:
 			return ErrAborted
+		case <-ended:
+			return errEngine
 		case err := <-received:
 			if err != nil {
 				return err
 			}
-		case <-late:
-			return fmt.Errorf("%d messages did not reach the reader in %s", d.journal.state().OnTheWay, lateness)
+		case <-look.C:
+		case <-second.C:
+			if err := d.journal.tick(lateness); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -174,11 +228,12 @@ func (d *demo) status() {
 	if d.ledger.Sums().Balance() != nil {
 		balance = "THE LEDGER DOES NOT BALANCE"
 	}
-	fmt.Fprintf(d.Out, "\r\x1b[K%d put   %d received   %d on the way   %s", t.Put, t.Received, t.OnTheWay, balance)
+	fmt.Fprintf(d.Out, "\r\x1b[K%d put   %d received   %d on the way%s   %s", t.Put, t.Received, t.OnTheWay, t.notes(), balance)
 }
 
-// report writes the ledger. It returns an error if that does not balance.
-func (d *demo) report(sums glue.Sums) error {
+// report writes the ledger and, after a good run, how many messages it was. It returns an error if the ledger
+// does not balance.
+func (d *demo) report(sums glue.Sums, good bool) error {
 	if d.Terminal {
 		fmt.Fprint(d.Out, "\r\x1b[K")
 	}
@@ -186,7 +241,10 @@ func (d *demo) report(sums glue.Sums) error {
 	if err := errors.Join(sums.Write(d.Out), sums.Balance()); err != nil {
 		return err
 	}
+	if !good {
+		return nil
+	}
 	t := d.journal.state()
-	_, err := fmt.Fprintf(d.Out, "\n%d jobs put, %d messages received, and the ledger balances.\n", t.Put, t.Received)
+	_, err := fmt.Fprintf(d.Out, "\n%d jobs put, %d messages received%s, and the ledger balances.\n", t.Put, t.Received, t.notes())
 	return err
 }

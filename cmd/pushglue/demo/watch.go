@@ -16,7 +16,8 @@ const kept = 512
 // watch sees jobs on their way. It wraps the feed, the stages and the publishers of an engine,
 // which know nothing of it.
 type watch struct {
-	tell func(*trace) // gets each job when it is settled; must not block
+	tell    func(*trace)     // gets each job when it is settled; must not block
+	stalled func(job string) // is told of each job that is given up; nil tells nobody
 
 	mu      sync.Mutex
 	jobs    map[string]*trace // claimed, by job
@@ -70,9 +71,10 @@ type watchedFeed struct {
 	watch *watch
 }
 
-// Claim implements glue.Feed.
+// Claim implements glue.Feed. It has the time that it takes: the demo's Redis is in this process, so what is
+// late was stopped with it, and jobs whose claim nobody heard of would stay claimed.
 func (f *watchedFeed) Claim(ctx context.Context, limit int) ([]glue.Job, error) {
-	jobs, err := f.Feed.Claim(ctx, limit)
+	jobs, err := f.Feed.Claim(context.WithoutCancel(ctx), limit)
 	f.watch.claim(jobs)
 	return jobs, err
 }
@@ -83,6 +85,7 @@ func (f *watchedFeed) Settle(ctx context.Context, settlements []glue.Settlement)
 	err := f.Feed.Settle(ctx, settlements)
 	if err == nil {
 		f.watch.settle(settlements, start)
+		f.watch.tellStalled(settlements)
 	}
 	return err
 }
@@ -189,6 +192,14 @@ func (w *watch) settle(settlements []glue.Settlement, start time.Time) {
 		}
 		w.settled = append(w.settled, t)
 		w.tell(t)
+	}
+}
+
+func (w *watch) tellStalled(settlements []glue.Settlement) {
+	for _, s := range settlements {
+		if s.Verdict == glue.Stall && w.stalled != nil {
+			w.stalled(s.JobID)
+		}
 	}
 }
 

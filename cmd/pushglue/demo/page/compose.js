@@ -4,10 +4,13 @@ import { $, duration } from './dom.js';
 const attack = `<b>Look at this!</b> <img src=x onerror="alert('pwned')"><script>alert('pwned')</script>
 <a href="javascript:alert('pwned')">a harmless link</a> <svg/onload=alert(1)> <i>and some italics</i>`;
 
+const patience = 10_000; // ms that a post may take
+
 // Composer posts to the thread that it is told. posted is called with the answer's id and the text.
 export class Composer {
   #posted = new Map(); // id -> when it was posted
   #arrived = new Map(); // id -> when it arrived, of the last ones
+  #posting = false;
 
   constructor(posted) {
     this.posted = posted;
@@ -29,23 +32,22 @@ export class Composer {
     });
   }
 
-  async #post(author, message) {
+  // #post posts what stands in the field, once. What is typed until the answer comes stays there.
+  async #post(author, field) {
+    if (this.#posting) return;
+    this.#posting = true;
     const start = performance.now();
-    try {
-      const response = await fetch('/comments', {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ author, message: message.value, thread: this.thread }),
-      });
-      if (!response.ok) throw new Error(await response.text());
-      const { id } = await response.json();
-      this.posted(id, message.value);
-      message.value = '';
-      this.#posted.set(id, start);
-      this.#tell(id);
-    } catch (error) {
-      this.#say(error.message, true);
+    const message = field.value;
+    const { id, why } = await put({ author, message, thread: this.thread });
+    this.#posting = false;
+    if (!id) {
+      this.#say(why, true);
+      return;
     }
+    if (field.value === message) field.value = '';
+    this.posted(id, message);
+    this.#posted.set(id, start);
+    this.#tell(id);
   }
 
   // arrived is told of every message. One may come before the answer to its post.
@@ -68,6 +70,21 @@ export class Composer {
     const line = $('posted');
     line.textContent = text;
     line.classList.toggle('wrong', wrong);
+  }
+}
+
+// put returns the id of a comment's message, or why there is none.
+async function put(comment) {
+  try {
+    const response = await fetch('/comments', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(comment),
+      signal: AbortSignal.timeout(patience),
+    });
+    return response.ok ? await response.json() : { why: await response.text() };
+  } catch {
+    return { why: 'The demo does not answer. Perhaps it has ended; your comment is still here.' };
   }
 }
 

@@ -8,11 +8,11 @@ const mostJobs = 12;
 const what = {
   feed: 'What the application put. Redis holds it until its outcome is known.',
   json: 'Parses the payload. Its id and event become the message’s.',
-  anonymize: 'Removes what no reader may see, and makes a keyed pseudonym of the author’s id.',
+  anonymize: 'Removes what is not for everybody: e-mail, address, where a picture was taken. Makes a keyed pseudonym of the author’s id.',
   sanitize: 'Leaves the harmless markup of what users wrote, and nothing that runs.',
   route: 'Names the channels. One request will carry all of them.',
   format: 'Keeps the members that readers get.',
-  encrypt: 'Makes the body a JWE, which only the holders of a key can read.',
+  encrypt: 'Makes the whole comment, e-mail and address included, a JWE: only the holders of a key can read it, such as moderators.',
   push: 'One POST to each push host: these bytes, for every channel and every reader.',
   file: 'One line in a file. It is on the disk before the job is finished.',
   finished: 'The job leaves the feed now that all publishers are done with it.',
@@ -21,6 +21,9 @@ const what = {
 export class Jobs {
   #list = $('jobs');
   #traces = [];
+  #rows = new Map(); // trace -> its row
+  #hovered = false;
+  #focused = false; // by the keyboard: a click is no reason to hold the list for good
   #due = false;
   #node = 2; // the place of the way that is shown
   #job; // details of the job that is shown
@@ -28,8 +31,11 @@ export class Jobs {
   constructor(way) {
     this.way = way;
     this.chosen = undefined; // its job id
-    for (const type of ['pointerenter', 'focusin']) this.#list.addEventListener(type, () => this.#hold(true));
-    for (const type of ['pointerleave', 'focusout']) this.#list.addEventListener(type, () => this.#hold(false));
+    const on = (type, handle) => this.#list.addEventListener(type, (event) => { handle(event); this.#hold(); });
+    on('pointerenter', () => { this.#hovered = true; });
+    on('pointerleave', () => { this.#hovered = false; });
+    on('focusin', (event) => { this.#focused = event.target.matches(':focus-visible'); });
+    on('focusout', (event) => { this.#focused &&= this.#list.contains(event.relatedTarget); });
   }
 
   take(trace) {
@@ -53,24 +59,36 @@ export class Jobs {
   }
 
   // #hold keeps the list still while somebody aims at it.
-  #hold(held) {
-    this.held = held;
-    $('held').hidden = !held;
-    if (!held) this.#draw();
+  #hold() {
+    this.held = this.#hovered || this.#focused;
+    $('held').hidden = !this.held;
+    this.#draw();
   }
 
+  // #draw leaves the rows that stay where they are: one of them may have the focus.
   #draw() {
     if (this.held) return;
+    for (const [trace, row] of this.#rows) {
+      if (this.#traces.includes(trace)) continue;
+      row.remove();
+      this.#rows.delete(trace);
+    }
+    for (const trace of this.#traces.toReversed()) {
+      if (this.#rows.has(trace)) continue;
+      const row = h('li', {}, this.#row(trace));
+      this.#rows.set(trace, row);
+      this.#list.prepend(row);
+    }
     const most = Math.max(...this.#traces.map((t) => t.took));
-    this.#list.replaceChildren(...this.#traces.map((t) => h('li', {}, this.#row(t, most))));
+    for (const [trace, row] of this.#rows) row.querySelector('.bar').style.width = `${(100 * trace.took) / most}%`;
   }
 
-  #row(t, most) {
+  #row(t) {
     const publishing = Math.min(...t.steps.filter((s) => this.way.place(s.node)?.kind === 'publisher').map((s) => s.at), t.settle);
     const bar = h('span', { class: 'bar', 'aria-hidden': true });
     for (const [kind, length] of [['stages', publishing], ['publish', t.settle - publishing], ['settle', t.took - t.settle]]) {
       bar.append(h('i', { class: kind }));
-      bar.lastChild.style.width = `${(100 * length) / most}%`;
+      bar.lastChild.style.width = `${(100 * length) / t.took}%`;
     }
     return h('button', {
       type: 'button', 'data-job': t.job, 'aria-pressed': String(t.job === this.chosen), onclick: () => this.choose(t.job),
@@ -83,14 +101,11 @@ export class Jobs {
     for (const button of this.#list.querySelectorAll('button')) {
       button.setAttribute('aria-pressed', String(button.dataset.job === job));
     }
-    const response = await fetch(`/jobs/${job}`);
+    const [details, why] = await ask(`/jobs/${job}`);
     if (job !== this.chosen) return;
-    if (!response.ok) {
-      $('inspector').replaceChildren(h('p', { class: 'hint' }, 'The demo remembers only its last jobs, and this is none of them any more.'));
-      return;
-    }
-    this.#job = await response.json();
-    this.look(this.#node);
+    this.#job = details;
+    if (details) this.look(this.#node);
+    else $('inspector').replaceChildren(h('p', { class: 'hint' }, why));
   }
 
   // look shows what happened to the chosen job at a place of the way.
@@ -123,13 +138,18 @@ export class Jobs {
     const unchanged = lines.every((l) => l.sign === ' ') && place.kind === 'stage'
       ? [h('p', { class: 'hint' }, 'Nothing had to change in this one.')] : [];
     if (!isSealed(after.body)) return [...error, ...unchanged, show(lines)];
-    return [...error, await sealed(after)];
+    return [...error, await sealed(after, this.#anonymous(job))];
   }
 
   // #before returns the message as it came to a place.
   #before(job, place) {
     const from = this.way.edges.find((e) => e.to === place).from;
     return job.after.findLast((m) => m.node === from.node) ?? { id: job.job, type: '', channels: null, body: job.payload };
+  }
+
+  // #anonymous returns the body that goes to everybody, if it came so far.
+  #anonymous(job) {
+    return job.after.findLast((m) => this.way.place(m.node).name === 'anonymize')?.body;
   }
 
   #times(job) {
@@ -141,6 +161,17 @@ export class Jobs {
     rows.push(h('tr', {}, h('th', { scope: 'row' }, 'settle'), h('td', {}, `+${duration(job.settle)}`), h('td', {}, duration(job.took - job.settle)), h('td', {}, job.verdict)));
     return h('table', { class: 'times' },
       h('thead', {}, h('tr', {}, ...['', 'begins', 'takes', 'outcome'].map((t) => h('th', { scope: 'col' }, t)))), h('tbody', {}, ...rows));
+  }
+}
+
+// ask returns the details of a job, or nothing and why.
+async function ask(url) {
+  try {
+    const response = await fetch(url);
+    if (response.ok) return [await response.json()];
+    return [undefined, 'The demo remembers only its last jobs, and this is none of them any more.'];
+  } catch {
+    return [undefined, 'The demo does not answer, so this job cannot be shown.'];
   }
 }
 
@@ -166,14 +197,16 @@ function body(before, after) {
   return diff(value(before.body), value(after.body));
 }
 
-// sealed shows a JWE and, beside it, what a reader with the key makes of it.
-async function sealed(message) {
+// sealed shows a JWE and, beside it, what a reader with the key makes of it. What others do not get is marked.
+async function sealed(message, anonymous) {
   const parts = message.body.split('.').flatMap((part, i) => [i ? '.' : '', h('span', { class: `part${i}` }, part)]);
   const column = (title, ...content) => h('div', {}, h('h4', {}, title), ...content);
   let opened;
   try {
     const { header, body } = await open(message.body);
-    opened = column('With the key', show(diff(value(body), value(body))), h('p', { class: 'hint' }, `Decrypted in this page: ${header.alg}, ${header.enc}, key “${header.kid}”.`));
+    const lines = diff(value(anonymous ?? body), value(body)).filter((l) => l.sign !== '-');
+    opened = column('With the key', show(lines), h('p', { class: 'hint' },
+      `Decrypted in this page: ${header.alg}, ${header.enc}, key “${header.kid}”. A “+” marks what anonymize keeps from everybody else.`));
   } catch (error) {
     opened = column('With the key', h('p', { class: 'wrong' }, `It does not open here. ${error.message}`));
   }

@@ -3,7 +3,9 @@
 let key;
 
 async function demoKey() {
-  const { hex } = await (await fetch('/demo-key')).json();
+  const response = await fetch('/demo-key');
+  if (!response.ok) throw new Error('The demo does not hand out its key.');
+  const { hex } = await response.json();
   const raw = Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16));
   return crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['decrypt']);
 }
@@ -16,7 +18,10 @@ function bytes(base64url) {
 export async function open(jwe) {
   if (!crypto.subtle) throw new Error('A browser decrypts only on https:// and on localhost.');
   const [header, , iv, text, tag] = jwe.split('.');
-  key ??= demoKey();
+  key ??= demoKey().catch((error) => {
+    key = undefined; // the next one asks again
+    throw error;
+  });
   const sealed = new Uint8Array([...bytes(text), ...bytes(tag)]);
   const options = { name: 'AES-GCM', iv: bytes(iv), additionalData: new TextEncoder().encode(header) };
   const plain = await crypto.subtle.decrypt(options, await key, sealed);

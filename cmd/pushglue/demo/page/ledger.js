@@ -39,17 +39,28 @@ function line(kind, name, sum) {
   return h('div', { class: 'account line' }, h('h3', {}, `${kind} `, h('small', {}, name)), sum);
 }
 
+// others tells of messages that no job of this demo is waiting for.
+function others({ again, foreign }) {
+  const hint = (text) => h('p', { class: 'hint' }, text);
+  return [
+    again && hint(`${again} messages came again: a push host that does not answer in time gets them twice.`),
+    foreign && hint(`${foreign} messages were put by somebody else than this demo.`),
+  ].filter(Boolean);
+}
+
 export function showLedger(account) {
   const { feeds, pipelines, hosts } = account.ledger;
   $('ledger').replaceChildren(
     ...feeds.map((f) => line('Feed', f.name, equation(f, 'claimed', ['finished', 'cancelled', 'stalled', 'released', 'inFlight']))),
     h('div', { class: 'pipelines' }, ...pipelines.map(pipeline)),
     ...hosts.map((x) => line('Push host', x.name, equation(x, 'sent', ['accepted', 'rejected', 'unanswered']))),
-    line('Reader', 'the demo’s own, of the firehose', equation(account.reader, 'put', ['received', 'onTheWay'])),
+    line('Reader', 'the demo’s own, of the firehose', equation(account.reader, 'put', ['received', 'stalled', 'onTheWay'])),
+    ...others(account.reader),
     account.lost ? h('p', { class: 'hint' }, `${account.lost} jobs came too fast to be drawn. The engine did not wait for the picture.`) : '',
   );
   const badge = $('badge');
   badge.dataset.state = account.wrong ? 'wrong' : 'good';
   badge.title = account.wrong;
-  badge.firstElementChild.textContent = account.wrong ? 'the ledger does not balance' : 'the ledger balances';
+  const text = account.wrong ? 'the ledger does not balance' : 'the ledger balances';
+  if (badge.firstElementChild.textContent !== text) badge.firstElementChild.textContent = text; // else it is read out each time
 }

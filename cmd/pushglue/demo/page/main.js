@@ -8,9 +8,21 @@ import { Thread } from './thread.js';
 import { Way } from './way.js';
 
 const everything = 'firehose';
-const own = '1'; // the visitors' own thread
+const own = '1'; // the visitors' thread
 
-const [way, threads] = await Promise.all(['/demo-way', '/demo-threads'].map(async (url) => (await fetch(url)).json()));
+const [way, threads] = await Promise.all(['/demo-way', '/demo-threads'].map(load));
+
+// load asks until there is an answer: without it there is no page.
+async function load(url) {
+  for (;;) {
+    try {
+      const response = await fetch(url);
+      if (response.ok) return await response.json();
+    } catch { /* the same as an answer that is none */ }
+    $('way').replaceChildren(h('p', { class: 'hint wrong' }, 'The demo does not answer. The page asks again every 2 seconds.'));
+    await new Promise((resolve) => { setTimeout(resolve, 2000); });
+  }
+}
 
 // The picture and the jobs.
 const picture = new Way($('way'), way, (place) => jobs.look(place.node));
@@ -39,17 +51,29 @@ const stream = new Stream({
     const account = JSON.parse(event.data);
     run ??= account.run;
     if (account.run !== run) location.reload(); // another demo, whose ids begin anew
+    showPast(false);
     showLedger(account);
     showRate(account);
   },
 }, (state) => {
   $('state').dataset.state = state;
   $('state').lastElementChild.textContent = { live: 'live', lost: 'reconnecting', connecting: 'connecting' }[state];
+  if (state === 'lost') showPast(true);
 });
 
 function comment(event) {
   composer.arrived(event.lastEventId);
   thread.take(event.type, event);
+}
+
+// showPast tells of the numbers that they are no news any more, or that they are.
+function showPast(past) {
+  if ($('past').hidden !== past) return;
+  const time = new Date().toLocaleTimeString();
+  document.body.classList.toggle('past', past);
+  $('past').hidden = $('past-sums').hidden = !past;
+  $('past').textContent = `as of ${time}`;
+  $('past-sums').textContent = `These sums are of the past: the stream broke off at ${time}.`;
 }
 
 function showRate(account) {
@@ -78,7 +102,7 @@ function views() {
   return [
     h('option', { value: everything }, 'all forums (firehose)'),
     ...[...groups].map(([forum, list]) => h('optgroup', { label: forum },
-      ...list.map((t) => h('option', { value: `thread:${t.thread}` }, t.thread === own ? 'a thread of your own' : `${forum} · ${t.thread}`)))),
+      ...list.map((t) => h('option', { value: `thread:${t.thread}` }, t.thread === own ? 'the visitors’ thread, shared by all' : `${forum} · ${t.thread}`)))),
   ];
 }
 

@@ -22,7 +22,10 @@ export class Thread {
     this.showPlace = true;
     setInterval(() => this.#tick(), 5000);
     // Not every picture that visitors name exists. Errors do not bubble.
-    this.#list.addEventListener('error', (event) => event.target.classList.add('broken'), true);
+    this.#list.addEventListener('error', ({ target }) => {
+      target.classList.add('broken');
+      remark(target.closest('.text'));
+    }, true);
     const pause = $('pause');
     pause.addEventListener('click', () => {
       const held = this.#held;
@@ -112,7 +115,7 @@ export class Thread {
     }
     const id = String(comment.id);
     const element = h('li', { class: this.#own.has(id) ? 'post own' : 'post', 'data-id': id },
-      avatar, h('div', {}, meta, text));
+      avatar, h('div', {}, meta, text, h('p', { class: 'remark' })));
     write(text, comment);
     this.#posts.set(key, { id, element, meta, text, time, date });
     this.#list.prepend(element);
@@ -159,6 +162,15 @@ export class Thread {
 function write(element, comment) {
   element.innerHTML = comment.message ?? '';
   for (const named of element.querySelectorAll('[id]')) named.removeAttribute('id');
+  remark(element);
+}
+
+// remark says below a comment's text why there is nothing to see.
+function remark(element) {
+  const pictures = element.querySelectorAll('img');
+  const seen = element.textContent.trim() || [...pictures].some((p) => !p.classList.contains('broken'));
+  const why = pictures.length ? '(only a picture, which does not load)' : '(no text, or none that sanitize lets through)';
+  element.nextElementSibling.textContent = seen ? '' : why;
 }
 
 function initials(name) {
