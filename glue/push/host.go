@@ -1,14 +1,12 @@
 package push
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -27,191 +25,210 @@ const (
 
 // host is one push host.
 type host struct {
-	name      string
-	base      *url.URL
-	timeout   time.Duration
-	transport http.RoundTripper
-	ledger    *glue.Ledger
+	name   string
+	base   *url.URL
+	ledger *glue.Ledger
 
-	// one is held for a request and its answer. It keeps other batches off a connection on
-	// which an answer may be followed by another one; see post.
-	one sync.Mutex
+	// exchanging is held while requests are on the way, so that batches do not mix.
+	exchanging sync.Mutex
+	carrier    carrier
+	window     int // requests of the next exchange: fewer after a failure, so that little is sent twice
 
+	pinger   http.RoundTripper
+	timeout  time.Duration
 	health   health
 	refusals atomic.Int64 // answers in a row that may pass
 }
 
+// carrier takes requests to a host, in order. One exchange at a time uses it.
+type carrier interface {
+	// exchange sends requests and calls answered with the answer to each, in order. It ends when all
+	// are answered, when one is refused, or when the connection ends, with an error if nobody said
+	// that it would. It returns how many requests it sent, repetitions included.
+	exchange(ctx context.Context, requests []*request, answered func(answer)) (sent int, err error)
+
+	// close closes the connection, if there is one.
+	close()
+}
+
 // newHost returns a host that is up. stop ends what it does beside messages.
 func newHost(stop context.Context, base *url.URL, c Config) *host {
-	h := &host{name: base.Host + base.Path, base: base, timeout: c.Timeout, transport: c.Transport, ledger: c.Ledger}
+	h := &host{name: base.Host + base.Path, base: base, timeout: c.Timeout, ledger: c.Ledger, window: maxWindow, pinger: c.Transport}
+	if c.Transport != nil {
+		h.carrier = &roundTripper{c.Transport, base, c.Module, c.Timeout}
+	} else {
+		h.carrier = newPipe(base, c.TLS, c.Timeout)
+		h.pinger = newPingTransport(c.TLS, c.Timeout)
+	}
 	h.health = health{log: c.Log.With().Str("host", h.name).Logger(), ping: h.ping, stop: stop}
 	return h
 }
 
+// maxWindow bounds the requests that wait for an answer.
+const maxWindow = 256
+
 // errDown is the answer of a host that is down.
 var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 
-// publish sends the requests one after the other and writes an answer for each: nil for
-// accepted, errDown, a permanent error, or an error that may pass. n is the host's number.
+// publish sends the requests in order and writes an answer for each: nil for accepted,
+// errDown, a permanent error, or an error that may pass. n is the host's number.
 func (h *host) publish(ctx context.Context, requests []request, n int, answers []error) {
+	var todo []int
+	for i := range requests {
+		if r := &requests[i]; r.err == nil && !r.has[n] {
+			todo = append(todo, i)
+		}
+	}
+	h.exchanging.Lock()
+	defer h.exchanging.Unlock()
 	ok, trial := h.health.allow()
 	if !ok {
-		fill(answers, errDown)
+		fill(answers, todo, errDown)
 		return
 	}
-	refusals := maxRefusals
+	d := delivery{host: h, requests: requests, answers: answers, todo: todo, refusals: maxRefusals}
 	if trial {
-		refusals = 1
+		d.refusals = 1
 	}
 	sums := glue.HostSums{Name: h.name}
 	defer func() { h.ledger.AddHost(sums) }()
-	for i := range requests {
-		r := &requests[i]
-		if r.err != nil || r.has[n] {
-			continue
-		}
-		var err error
-		if answers[i], err = h.send(ctx, r, refusals, &sums); err != nil {
-			fill(answers[i:], err)
+	for len(d.todo) > 0 {
+		if err := d.exchange(ctx, &sums); err != nil {
+			fill(answers, d.todo, err)
 			return
 		}
-		refusals = maxRefusals
 	}
 }
 
-func fill(answers []error, err error) {
-	for i := range answers {
+func fill(answers []error, places []int, err error) {
+	for _, i := range places {
 		answers[i] = err
 	}
 }
 
-// send sends one request until it is answered. err tells why nothing more can be sent now. The
-// host is down after so many refusals in a row.
-func (h *host) send(ctx context.Context, r *request, refusals int64, sums *glue.HostSums) (answer, err error) {
-	for attempt := 1; ; attempt++ {
-		sums.Sent++
-		answer, err = h.post(ctx, r)
-		if err == nil {
-			break
-		}
-		sums.Unanswered++
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if attempt == connectAttempts || isTimeout(err) {
-			if answer, err = h.blame(ctx, err); err != nil {
-				return nil, err
-			}
-			return answer, h.judge(answer, refusals)
-		}
-		if !glue.Sleep(ctx, connectPause<<(attempt-1)) {
-			return nil, ctx.Err()
-		}
-	}
-	if answer == nil {
-		sums.Accepted++
-	} else {
-		sums.Rejected++
-	}
-	return answer, h.judge(answer, refusals)
+// delivery is one batch on its way to a host.
+type delivery struct {
+	*host
+	requests []request
+	answers  []error
+	todo     []int // what is not answered, in order
+	refusals int64 // in a row, after which the host is down
+	attempts int   // of the first of todo that got no answer
 }
 
-// judge tells what an answer says of the host: errDown if it was one refusal too many.
-func (h *host) judge(answer error, refusals int64) error {
+// exchange sends what is next and takes the answers. err tells why nothing more can be sent now.
+func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
+	window := d.next()
+	got := make([]answer, 0, len(window))
+	sent, err := d.carrier.exchange(ctx, window, func(a answer) { got = append(got, a) })
+	sums.Sent += int64(sent)
+	sums.Unanswered += int64(sent - len(got))
+	if len(got) == len(window) && got[len(got)-1].accepted() {
+		d.window = min(2*d.window, maxWindow)
+	}
+	for _, a := range got {
+		i := d.todo[0]
+		d.todo, d.attempts = d.todo[1:], 0
+		d.answers[i] = a.outcome()
+		if a.accepted() {
+			sums.Accepted++
+		} else {
+			sums.Rejected++
+			d.window = 1
+		}
+		if err := d.judge(i); err != nil {
+			return err
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case len(got) > 0 && !isTimeout(err):
+		return nil // the connection ended, and the rest goes over the next one
+	}
+	return d.unanswered(ctx, err)
+}
+
+// next returns the requests of the next exchange.
+func (d *delivery) next() []*request {
+	window := make([]*request, 0, min(d.window, len(d.todo)))
+	for _, i := range d.todo[:cap(window)] {
+		window = append(window, &d.requests[i])
+		if d.refusals == 1 || d.requests[i].standsAlone() {
+			break
+		}
+	}
+	return window
+}
+
+// judge tells what the answer to request i says of the host: errDown if it was one refusal too
+// many, and then it is the request's outcome too.
+func (d *delivery) judge(i int) error {
+	answer := d.answers[i]
 	if answer == nil || glue.IsPermanent(answer) {
-		h.refusals.Store(0)
-		h.health.up()
+		d.host.refusals.Store(0)
+		d.health.up()
+		d.refusals = maxRefusals
 		return nil
 	}
-	if h.refusals.Add(1) < refusals {
+	if d.host.refusals.Add(1) < d.refusals {
 		return nil
 	}
-	h.refusals.Store(0)
-	h.health.down(refusing, answer)
+	d.host.refusals.Store(0)
+	d.health.down(refusing, answer)
+	d.answers[i] = errDown
 	return errDown
 }
 
-// blame finds out who is at fault when a request gets no answer: the message, if the host is
-// well otherwise, which then fails for now; else the host.
-func (h *host) blame(ctx context.Context, cause error) (answer, err error) {
-	if !isTimeout(cause) && h.ping(ctx) == nil {
-		return fmt.Errorf("gives no answer to this message: %w", cause), nil
+// unanswered deals with a connection that ended before the first request was answered: it is tried again on
+// others, alone. When that does not help either it is the message's fault, if the host is well
+// otherwise, and the message fails for now; else the host's.
+func (d *delivery) unanswered(ctx context.Context, cause error) error {
+	d.window = 1
+	d.attempts++
+	if d.attempts < connectAttempts && !isTimeout(cause) {
+		if !glue.Sleep(ctx, connectPause<<(d.attempts-1)) {
+			return ctx.Err()
+		}
+		return nil
 	}
-	h.health.down(silent, cause)
-	return nil, errDown
+	if isTimeout(cause) || d.ping(ctx) != nil {
+		d.health.down(silent, cause)
+		return errDown
+	}
+	i := d.todo[0]
+	d.todo, d.attempts = d.todo[1:], 0
+	d.answers[i] = fmt.Errorf("gives no answer to this message: %w", cause)
+	return d.judge(i)
+}
+
+// close ends what the host does beside messages, and its connections.
+func (h *host) close() {
+	h.health.asking.Wait()
+	h.exchanging.Lock()
+	defer h.exchanging.Unlock()
+	h.carrier.close()
+	if t, ok := h.pinger.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// newPingTransport returns the transport for health checks, which have a connection of their own. There is
+// no proxy: push hosts are near.
+func newPingTransport(config *tls.Config, timeout time.Duration) *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: timeout,
+		DisableKeepAlives:   true,
+	}
 }
 
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// post sends one request. answer is what the host said: nil, a permanent error, or one that may
-// pass. err is why it did not answer.
-//
-// A connection ends with an answer that is not 2xx. push-stream leaves the body of a request that it
-// refuses unread, nginx takes it for the next request on the connection, and the answer to that
-// would be taken for the next message's.
-func (h *host) post(ctx context.Context, r *request) (answer, err error) {
-	h.one.Lock()
-	defer h.one.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, h.timeout)
-	defer cancel()
-	var conn net.Conn
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn },
-	})
-	defer func() {
-		if answer != nil && conn != nil {
-			conn.Close()
-		}
-	}()
-	u := *h.base
-	u.Path += "/publish"
-	u.RawQuery = r.query
-	req := &http.Request{
-		Method: http.MethodPost, URL: &u, Host: u.Host, Header: r.header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		ContentLength: int64(len(r.body)),
-		GetBody:       func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil },
-	}
-	req.Body, _ = req.GetBody()
-	return h.roundTrip(req.WithContext(ctx))
-}
-
-// maxAnswer bounds what is read of an answer's body, which nobody looks at, to keep the connection.
-const maxAnswer = 64 << 10
-
-func (h *host) roundTrip(req *http.Request) (answer, err error) {
-	resp, err := h.transport.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if _, err := io.CopyN(io.Discard, resp.Body, maxAnswer); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read answer: %w", err)
-	}
-	return classify(resp), nil
-}
-
-// classify turns an answer into an outcome. What is about the message is permanent; what is
-// about the host's state or configuration may pass.
-func classify(resp *http.Response) error {
-	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
-		return nil
-	}
-	err := fmt.Errorf("answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if why := resp.Header.Get("X-Nginx-PushStream-Explain"); why != "" {
-		err = fmt.Errorf("%w: %.100q", err, why)
-	}
-	switch resp.StatusCode {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge,
-		http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
-		return glue.Permanent(err)
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return fmt.Errorf("%w: is its URL that of the publish side?", err)
-	}
-	return err
 }
 
 // ping asks the host's health endpoint.
@@ -222,6 +239,10 @@ func (h *host) ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := h.roundTrip(req)
-	return errors.Join(err, answer)
+	resp, err := h.pinger.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return answer{status: resp.StatusCode}.outcome()
 }

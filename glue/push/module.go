@@ -2,7 +2,6 @@ package push
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	"pushglue/glue"
@@ -26,51 +25,43 @@ func ParseModule(name string) (Module, error) {
 	return "", fmt.Errorf("%q is no push module; there are %s and %s", name, PushStream, Nchan)
 }
 
-// header returns the request header that carries a message's id and type.
+// field is a line of a request's head. An empty one is not sent.
+type field struct{ name, value string }
+
+// fields returns what the head of a message's request says of it.
 //
 // push-stream makes EventSource's id: and event: of Event-Id and Event-Type. Nchan makes event: of
 // X-EventSource-Event and always sends an id of its own, so there the id is only in the body.
-func (m Module) header(msg *glue.Message) http.Header {
-	h := http.Header{
-		"User-Agent": {"pushglue"},
-		// Not sent, since it is empty: it tells net/http that the request may be sent again
-		// on another connection when the server closed an idle one. The message id makes that so.
-		"Idempotency-Key": {},
-	}
-	h.Set("Event-Id", msg.ID)
-	// Nchan's long polling repeats it.
-	h.Set("Content-Type", "text/plain; charset=utf-8")
+// Nchan's long polling repeats the content type.
+func (m Module) fields(msg *glue.Message) [4]field {
+	f := [4]field{{"User-Agent", "pushglue"}, {"Event-Id", msg.ID}, {"Content-Type", "text/plain; charset=utf-8"}, {"Event-Type", msg.Type}}
 	if msg.Object() != nil {
-		h.Set("Content-Type", "application/json")
+		f[2].value = "application/json"
 	}
-	switch {
-	case msg.Type == "":
-	case m == PushStream:
-		h.Set("Event-Type", msg.Type)
-	case m == Nchan:
-		h.Set("X-EventSource-Event", msg.Type)
+	if m == Nchan {
+		f[3].name = "X-EventSource-Event"
 	}
-	return h
+	return f
 }
 
-// query returns the query string that names the channels of a message: one POST reaches all.
+// appendQuery appends the query string that names the channels of a message: one POST reaches all.
 // Whatever could mean something to a URL is percent-encoded, but the "/" between channels.
-func query(channels []string) string {
-	var q strings.Builder
-	q.WriteString("id=")
+func appendQuery(b []byte, channels []string) []byte {
+	const hex = "0123456789ABCDEF"
+	b = append(b, "id="...)
 	for i, name := range channels {
 		if i > 0 {
-			q.WriteByte('/')
+			b = append(b, '/')
 		}
 		for _, c := range []byte(name) {
 			if isPlain(c) {
-				q.WriteByte(c)
+				b = append(b, c)
 			} else {
-				fmt.Fprintf(&q, "%%%02X", c)
+				b = append(b, '%', hex[c>>4], hex[c&15])
 			}
 		}
 	}
-	return q.String()
+	return b
 }
 
 // isPlain reports whether c stands for itself in a query.

@@ -4,13 +4,18 @@
 // host that cannot be reached, or fails again and again, is down: from then on messages do not
 // wait for it, and it is asked once a second whether it is back. When all hosts are down nothing
 // is published and messages wait in order.
+//
+// Each host has one connection (pipe.go), on which requests are written ahead of the answers to
+// those before them: up to 256, with one system call. Answers come in the same order. What is
+// unanswered when the connection ends goes over the next one, in order. After a refusal or a
+// connection that broke, requests go one by one, and then by more again.
 package push
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,18 +32,18 @@ import (
 type Config struct {
 	Hosts     []string          // base URLs of the publish side, such as http://10.0.0.1:9080
 	Module    Module            // what the hosts run
-	Timeout   time.Duration     // for one request; default 5s
-	Transport http.RoundTripper // nil for one of its own
+	Timeout   time.Duration     // for a connection, and for each answer; default 5s
+	TLS       *tls.Config       // for https; nil for the system's authorities
+	Transport http.RoundTripper // carries requests one by one, as tests want it; nil for a pipelined connection to each host
 	Ledger    *glue.Ledger      // nil for one of its own
 	Log       zerolog.Logger
 }
 
 // Publisher publishes to push hosts.
 type Publisher struct {
-	hosts     []*host
-	module    Module
-	transport http.RoundTripper
-	stop      context.CancelFunc // ends what hosts do beside messages
+	hosts  []*host
+	module Module
+	stop   context.CancelFunc // ends what hosts do beside messages
 }
 
 var _ glue.Publisher = (*Publisher)(nil)
@@ -51,9 +56,6 @@ func New(c Config) (*Publisher, error) {
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
 	}
-	if c.Transport == nil {
-		c.Transport = NewTransport(c.Timeout)
-	}
 	if c.Ledger == nil {
 		c.Ledger = new(glue.Ledger)
 	}
@@ -62,23 +64,13 @@ func New(c Config) (*Publisher, error) {
 		return nil, err
 	}
 	stopping, stop := context.WithCancel(context.Background())
-	p := &Publisher{module: c.Module, transport: c.Transport, stop: stop}
+	p := &Publisher{module: c.Module, stop: stop}
 	for _, base := range bases {
 		h := newHost(stopping, base, c)
 		p.hosts = append(p.hosts, h)
 		c.Ledger.AddHost(glue.HostSums{Name: h.name})
 	}
 	return p, nil
-}
-
-// NewTransport returns a transport of HTTP/1.1 with long-lived connections and no proxy: push
-// hosts are near.
-func NewTransport(timeout time.Duration) *http.Transport {
-	return &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout: timeout,
-		DisableCompression:  true,
-	}
 }
 
 // CheckHosts returns an error if New would refuse one of these base URLs. It tells no credentials.
@@ -124,10 +116,7 @@ func (p *Publisher) NeedsChannels() {}
 
 // Publish implements glue.Publisher.
 func (p *Publisher) Publish(ctx context.Context, batch []*glue.Message, outcomes []error) {
-	requests := make([]request, len(batch))
-	for i, m := range batch {
-		requests[i] = p.request(m, outcomes[i])
-	}
+	requests := p.requests(batch, outcomes)
 	answers := make([][]error, len(p.hosts))
 	var wg sync.WaitGroup
 	for n, h := range p.hosts {
@@ -138,27 +127,6 @@ func (p *Publisher) Publish(ctx context.Context, batch []*glue.Message, outcomes
 	for i := range batch {
 		outcomes[i] = p.outcome(&requests[i], answers, i)
 	}
-}
-
-// request is what is sent for one message, the same bytes to every host.
-type request struct {
-	query  string
-	header http.Header
-	body   []byte
-	has    []bool // by host: it has the message
-	err    error  // why nothing can be sent
-}
-
-func (p *Publisher) request(m *glue.Message, earlier error) request {
-	if len(m.Channels) == 0 {
-		return request{err: glue.Permanentf("message has no channel")}
-	}
-	r := request{query: query(m.Channels), header: p.module.header(m), body: m.Body(), has: make([]bool, len(p.hosts))}
-	var partial *partialError
-	if errors.As(earlier, &partial) {
-		copy(r.has, partial.has)
-	}
-	return r
 }
 
 // outcome folds the hosts' answers for message i. A message is published when all hosts that
@@ -216,9 +184,6 @@ func (p *Publisher) Ping(ctx context.Context) map[string]error {
 func (p *Publisher) Close() {
 	p.stop()
 	for _, h := range p.hosts {
-		h.health.asking.Wait()
-	}
-	if t, ok := p.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
+		h.close()
 	}
 }

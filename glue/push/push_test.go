@@ -214,6 +214,20 @@ func TestAMessageWithoutChannelGoesNowhere(t *testing.T) {
 	h.want("one", "1", "3")
 }
 
+func TestWhatIsNoMessageIsNotSent(t *testing.T) {
+	h := start(t, "one")
+	batch := messages("1", "2", "3", "4")
+	batch[0].SetBody(nil)
+	batch[1].ID = "a\r\nX: y"
+	batch[2].Type = "a b"
+	for i, err := range h.publish(batch, nil) {
+		if glue.IsPermanent(err) != (i < 3) {
+			t.Errorf("message %d: %v", i, err)
+		}
+	}
+	h.want("one", "4")
+}
+
 func TestOneMessageRefusedForNow(t *testing.T) {
 	h := start(t, "one", "two")
 	full := true
@@ -282,9 +296,8 @@ func TestHTTPS(t *testing.T) {
 	server.EnableHTTP2 = true // offered, as nginx may; not taken
 	server.StartTLS()
 	defer server.Close()
-	transport := push.NewTransport(time.Second)
-	transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-	p, err := push.New(push.Config{Hosts: []string{server.URL}, Module: push.Nchan, Transport: transport})
+	trusted := &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	p, err := push.New(push.Config{Hosts: []string{server.URL}, Module: push.Nchan, TLS: trusted})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,185 @@
+package push
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"time"
+)
+
+// pipe is the permanent connection to a push host. Requests are written ahead of the answers to those before
+// them, many with one system call. One exchange uses it at a time.
+type pipe struct {
+	address string
+	tls     *tls.Config // nil for none
+	timeout time.Duration
+
+	// What differs by host, around each request's head.
+	before, after []byte
+
+	conn    net.Conn // nil until the first request, and after a failure
+	reader  patientReader
+	answers *bufio.Reader
+	parts   net.Buffers // of the requests that are written, kept for its memory
+}
+
+// answerBuffer is for the answers that wait to be read, in bytes.
+const answerBuffer = 64 << 10
+
+func newPipe(base *url.URL, config *tls.Config, timeout time.Duration) *pipe {
+	p := &pipe{address: base.Host, timeout: timeout, answers: bufio.NewReaderSize(nil, answerBuffer)}
+	p.reader.timeout = timeout
+	port := "80"
+	if base.Scheme == "https" {
+		port = "443"
+		p.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		if config != nil {
+			p.tls = config.Clone()
+		}
+		p.tls.ServerName = base.Hostname()
+		p.tls.NextProtos = []string{"http/1.1"}
+	}
+	if base.Port() == "" {
+		p.address = net.JoinHostPort(base.Hostname(), port)
+	}
+	p.before = []byte("POST " + base.EscapedPath() + "/publish?")
+	p.after = []byte("Host: " + base.Host + "\r\n\r\n")
+	return p
+}
+
+// exchange implements carrier.
+func (p *pipe) exchange(ctx context.Context, requests []*request, answered func(answer)) (sent int, err error) {
+	stale := p.conn != nil
+	got := 0
+	count := func(a answer) { got++; answered(a) }
+	sent, err = p.try(ctx, requests, count)
+	// The server may have closed a connection that was idle: that is no failure.
+	if err != nil && stale && got == 0 && !isTimeout(err) && ctx.Err() == nil {
+		var again int
+		again, err = p.try(ctx, requests, count)
+		sent += again
+	}
+	return sent, err
+}
+
+// try does an exchange over the connection, or over a new one.
+func (p *pipe) try(ctx context.Context, requests []*request, answered func(answer)) (sent int, err error) {
+	if p.conn == nil {
+		if err := p.connect(ctx); err != nil {
+			return len(requests[:1]), err // the attempt counts as one request without an answer
+		}
+	}
+	conn := p.conn
+	p.reader.ctx = ctx
+	interrupt := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	written := make(chan error, 1)
+	go func() { written <- p.write(conn, requests) }()
+	keep, err := p.read(len(requests), answered)
+	if err != nil || !keep {
+		conn.Close() // ends the writing as well
+	}
+	writeErr := <-written
+	if !interrupt() && err == nil {
+		err, keep = ctx.Err(), false
+		conn.Close()
+	}
+	if err != nil || !keep {
+		p.conn = nil
+	}
+	if errors.Is(err, io.EOF) && writeErr != nil {
+		err = errors.Join(err, writeErr)
+	}
+	return len(requests), err
+}
+
+func (p *pipe) connect(ctx context.Context) error {
+	dialer := net.Dialer{Timeout: p.timeout, KeepAlive: 30 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", p.address)
+	if err != nil {
+		return err
+	}
+	if p.tls != nil {
+		secure := tls.Client(conn, p.tls)
+		ctx, cancel := context.WithTimeout(ctx, p.timeout)
+		defer cancel()
+		if err := secure.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return err
+		}
+		conn = secure
+	}
+	p.conn = conn
+	p.reader.conn = conn
+	p.answers.Reset(&p.reader)
+	return nil
+}
+
+// patientReader reads from a connection that must say something within timeout, each time.
+type patientReader struct {
+	ctx     context.Context // of the exchange
+	conn    net.Conn
+	timeout time.Duration
+}
+
+// Read implements io.Reader.
+func (r *patientReader) Read(b []byte) (int, error) {
+	if err := r.conn.SetReadDeadline(time.Now().Add(r.timeout)); err != nil {
+		return 0, err
+	}
+	// What ends the exchange sets a deadline too, which this one may have undone.
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.conn.Read(b)
+}
+
+// write writes all requests.
+func (p *pipe) write(conn net.Conn, requests []*request) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(p.timeout)); err != nil {
+		return err
+	}
+	p.parts = p.parts[:0]
+	for _, r := range requests {
+		p.parts = append(p.parts, p.before, r.head, p.after, r.body)
+	}
+	parts := p.parts // WriteTo moves it
+	if p.tls == nil {
+		_, err := parts.WriteTo(conn)
+		return err
+	}
+	// As few records as possible.
+	out := bufio.NewWriterSize(conn, answerBuffer)
+	if _, err := parts.WriteTo(out); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// read reads the answers to n requests, until one is refused. It reports whether the connection can
+// be used on: behind a refusal it cannot, because push-stream leaves the body of a
+// request that it refuses unread, nginx takes it for the next request, and the answer to that would
+// be taken for the next message's.
+func (p *pipe) read(n int, answered func(answer)) (keep bool, err error) {
+	for range n {
+		a, err := readAnswer(p.answers)
+		if err != nil {
+			return false, err
+		}
+		answered(a)
+		if a.last || !a.accepted() {
+			return false, nil
+		}
+	}
+	return p.answers.Buffered() == 0, nil
+}
+
+func (p *pipe) close() {
+	if p.conn != nil {
+		p.conn.Close()
+		p.conn = nil
+	}
+}

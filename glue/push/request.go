@@ -1,0 +1,88 @@
+package push
+
+import (
+	"errors"
+	"strconv"
+
+	"pushglue/glue"
+)
+
+// request is what is sent for one message: the same bytes to every host.
+type request struct {
+	message *glue.Message
+	head    []byte // from the query on, without the line that names the host and the empty one
+	body    []byte
+	has     []bool // by host: it has the message
+	err     error  // why nothing can be sent
+}
+
+// headSize is about what a head takes, in bytes.
+const headSize = 256
+
+// requests makes the requests of a batch. earlier are the messages' outcomes so far.
+func (p *Publisher) requests(batch []*glue.Message, earlier []error) []request {
+	requests := make([]request, len(batch))
+	heads := make([]byte, 0, headSize*len(batch))
+	has := make([]bool, len(p.hosts)*len(batch))
+	for i, m := range batch {
+		r := &requests[i]
+		r.message, r.body = m, m.Body()
+		if r.err = r.check(); r.err != nil {
+			continue
+		}
+		start := len(heads)
+		heads = p.module.appendHead(heads, m, len(r.body))
+		r.head = heads[start:len(heads):len(heads)]
+		r.has, has = has[:len(p.hosts):len(p.hosts)], has[len(p.hosts):]
+		var partial *partialError
+		if earlier[i] != nil && errors.As(earlier[i], &partial) {
+			copy(r.has, partial.has)
+		}
+	}
+	return requests
+}
+
+// check returns why nothing can be sent. The engine has looked at all but the channels, but this is
+// where it would become part of a request.
+func (r *request) check() error {
+	switch {
+	case len(r.message.Channels) == 0:
+		return glue.Permanentf("message has no channel")
+	case len(r.body) == 0:
+		return glue.Permanentf("message has no body")
+	}
+	if err := glue.CheckToken(r.message.ID); err != nil {
+		return glue.Permanentf("message id %w", err)
+	}
+	if r.message.Type != "" {
+		if err := glue.CheckToken(r.message.Type); err != nil {
+			return glue.Permanentf("message type %w", err)
+		}
+	}
+	return nil
+}
+
+// standsAlone reports whether nothing may be written behind the request before it is answered. push-stream
+// leaves the body of a request that it refuses on the connection, and nginx takes that for the next
+// request: one that may read like one must not be completed by what comes after it.
+func (r *request) standsAlone() bool {
+	c := r.body[0]
+	return 'A' <= c && c <= 'Z' || c == '_' || c == '-'
+}
+
+// appendHead appends the request's head behind "POST /publish?", up to the lines that differ by host.
+func (m Module) appendHead(b []byte, msg *glue.Message, length int) []byte {
+	b = appendQuery(b, msg.Channels)
+	b = append(b, " HTTP/1.1\r\n"...)
+	for _, f := range m.fields(msg) {
+		if f.value != "" {
+			b = append(b, f.name...)
+			b = append(b, ": "...)
+			b = append(b, f.value...)
+			b = append(b, "\r\n"...)
+		}
+	}
+	b = append(b, "Content-Length: "...)
+	b = strconv.AppendInt(b, int64(length), 10)
+	return append(b, "\r\n"...)
+}
