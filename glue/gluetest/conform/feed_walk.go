@@ -203,9 +203,18 @@ func testWalkRetracted(f *feedTest) {
 	for page, err := range f.feed.Walk(f.Context(), thoonk.Queued) {
 		f.check("walk", err)
 		if seen = append(seen, page...); len(seen) == 2000 {
-			_, err := f.rdb.Pipelined(f.Context(), func(p redis.Pipeliner) error {
-				for _, id := range page {
-					p.LRem(f.Context(), f.rawFeed.ids, -1, id)
+			queue, err := f.rdb.LRange(f.Context(), f.rawFeed.ids, 0, -1).Result()
+			f.check("read the queue", err)
+			gone := map[string]bool{}
+			for _, id := range page {
+				gone[id] = true
+			}
+			_, err = f.rdb.TxPipelined(f.Context(), func(p redis.Pipeliner) error {
+				p.Del(f.Context(), f.rawFeed.ids)
+				for _, id := range queue {
+					if !gone[id] {
+						p.RPush(f.Context(), f.rawFeed.ids, id)
+					}
 				}
 				return nil
 			})
