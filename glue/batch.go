@@ -11,7 +11,7 @@ import (
 type batch struct {
 	jobs []Job
 	seqs []uint64 // by job: its place in the order of claims
-	runs []run    // one for each pipeline
+	runs []run    // one for each pipeline of the transformer, in its order
 }
 
 // run is the way of one batch through one pipeline.

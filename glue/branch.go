@@ -28,18 +28,21 @@ func BranchesOf(pipelines []*Pipeline) Branch {
 			required = append(required, i)
 		}
 	}
-	if len(required) == 0 || len(shadows) == 0 {
-		if len(all) == 1 || len(shadows) == 0 {
-			return branchOf(pipelines, all, 0)
+	var branches []Branch
+	if len(required) > 0 {
+		b := branchOf(pipelines, required, 0)
+		if len(shadows) == 0 {
+			return b
 		}
-		return Branch{Pipelines: all, Branches: shadows}
+		branches = []Branch{b}
+		if len(b.Stages) == 0 && len(b.Branches) > 0 {
+			branches = b.Branches // they part at once, as the shadows do
+		}
 	}
-	b := branchOf(pipelines, required, 0)
-	together := []Branch{b}
-	if len(b.Stages) == 0 && len(b.Branches) > 0 {
-		together = b.Branches
+	if branches = append(branches, shadows...); len(branches) == 1 {
+		return branches[0]
 	}
-	return Branch{Pipelines: all, Branches: append(together, shadows...)}
+	return Branch{Pipelines: all, Branches: branches}
 }
 
 func branchOf(pipelines []*Pipeline, places []int, first int) Branch {

@@ -116,7 +116,6 @@ func newLine(c Config, feed Feed) (*line, error) {
 			room: semaphore.NewWeighted(int64(c.InFlight)),
 		},
 		transformer: newTransformer(pipelines, c.Ledger, log),
-		pipelines:   pipelines,
 		shadows:     shadows,
 		ledger:      c.Ledger,
 		log:         log,

@@ -15,7 +15,6 @@ import (
 type line struct {
 	nozzle      *nozzle
 	transformer *transformer
-	pipelines   []*Pipeline
 	ledger      *Ledger
 	log         zerolog.Logger
 
@@ -39,7 +38,7 @@ func (l *line) run(stop, abort context.Context) error {
 			if len(jobs) == 0 {
 				return
 			}
-			claimed <- newBatch(jobs, seq, l.pipelines)
+			claimed <- newBatch(jobs, seq, l.transformer.pipelines)
 		}
 	}()
 	go func() {

@@ -49,10 +49,6 @@ const minChunk = 32
 // transform makes the messages that b's runs lack: of all jobs the first time, later of those
 // that failed for now in a stage. They are open afterwards, in the order of the jobs.
 func (t *transformer) transform(ctx context.Context, b *batch) {
-	runs := make([]*run, len(t.pipelines))
-	for r := range b.runs {
-		runs[slices.Index(t.pipelines, b.runs[r].pipeline)] = &b.runs[r]
-	}
 	todo := b.untransformed()
 	if len(todo) == 0 {
 		return
@@ -62,7 +58,7 @@ func (t *transformer) transform(ctx context.Context, b *batch) {
 	var wg sync.WaitGroup
 	for c := range walkers {
 		part := todo[c*len(todo)/chunks : (c+1)*len(todo)/chunks]
-		walkers[c] = newWalker(t, runs, len(part))
+		walkers[c] = newWalker(t, b.runs, len(part))
 		wg.Go(func() {
 			for _, i := range part {
 				walkers[c].walk(ctx, &t.way, i, []*Message{NewMessage(b.jobs[i].ID, b.jobs[i].Payload)})
@@ -70,10 +66,8 @@ func (t *transformer) transform(ctx context.Context, b *batch) {
 		})
 	}
 	wg.Wait()
-	for p, r := range runs {
-		if r != nil {
-			t.collect(r, walkers, p)
-		}
+	for p := range b.runs {
+		t.collect(&b.runs[p], walkers, p)
 	}
 }
 
@@ -92,27 +86,25 @@ func (t *transformer) collect(r *run, walkers []*walker, p int) {
 // walker leads jobs along the way through the stages, one after the other.
 type walker struct {
 	*transformer
-	runs []*run // by pipeline; nil for those that the batch has done with
 
-	// By pipeline: what came of it.
+	// By pipeline: the batch's runs, and what comes of its jobs.
+	runs []run
 	made [][]sending
 	sums []PipelineSums
 }
 
-func newWalker(t *transformer, runs []*run, jobs int) *walker {
+func newWalker(t *transformer, runs []run, jobs int) *walker {
 	w := &walker{transformer: t, runs: runs, made: make([][]sending, len(runs)), sums: make([]PipelineSums, len(runs))}
-	for p, r := range runs {
-		if r != nil {
-			w.made[p] = make([]sending, 0, jobs)
-			w.sums[p] = newPipelineSums(r.pipeline)
-		}
+	for p := range runs {
+		w.made[p] = make([]sending, 0, jobs)
+		w.sums[p] = newPipelineSums(runs[p].pipeline)
 	}
 	return w
 }
 
 // wants reports whether pipeline p still lacks the messages of job i.
 func (w *walker) wants(p, i int) bool {
-	return w.runs[p] != nil && isTemporary(w.runs[p].failures[i])
+	return isTemporary(w.runs[p].failures[i])
 }
 
 // wanted reports whether a pipeline that goes through a branch does.
@@ -157,8 +149,8 @@ func clones(messages []*Message) []*Message {
 	return c
 }
 
-// stage takes a job's messages through one stage. When it fails one of them it fails them all:
-// either everything that a job becomes is published, or nothing.
+// stage takes a job's messages through one stage. When it fails one of them it fails them all: none
+// is published before all have passed the stages.
 func (w *walker) stage(ctx context.Context, stage NamedStage, messages []*Message, count *StageSums) ([]*Message, error) {
 	count.In = int64(len(messages))
 	passed := messages[:0]

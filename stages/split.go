@@ -20,10 +20,6 @@ var (
 	_ ObjectUser = (*Split)(nil)
 )
 
-// maxParts bounds what one message is split into: all of them are in memory until the last one
-// is published.
-const maxParts = 1000
-
 type splitOptions struct {
 	JQ string `yaml:"jq"`
 }
@@ -47,16 +43,16 @@ func newSplit(options Options) (glue.Stage, error) {
 func (s *Split) NeedsObject() bool { return true }
 
 // Process implements glue.Stage. A result that is no object is a permanent error, and so are more
-// than maxParts of them. A message without results is dropped.
+// than glue.MaxMessages of them. A message without results is dropped.
 func (s *Split) Process(ctx context.Context, m *glue.Message) error {
-	results, err := s.jq.run(ctx, m.Object(), maxParts+1)
+	results, err := s.jq.run(ctx, m.Object(), glue.MaxMessages+1)
 	switch {
 	case err != nil:
 		return err
 	case len(results) == 0:
 		return glue.Drop("it has no parts")
-	case len(results) > maxParts:
-		return glue.Permanentf("jq gives more than %d results", maxParts)
+	case len(results) > glue.MaxMessages:
+		return glue.Permanentf("jq gives more than %d results", glue.MaxMessages)
 	}
 	parts := make([]*glue.Message, len(results))
 	for i, result := range results {

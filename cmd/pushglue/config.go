@@ -28,7 +28,7 @@ type config struct {
 	Pipelines   string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
 	PushHosts   []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
 	PushModule  string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
-	PushTimeout time.Duration `split_words:"true" default:"5s" desc:"for one request to a push host"`
+	PushTimeout time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
 	Batch       int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
 	InFlight    int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
 	Attempts    int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`

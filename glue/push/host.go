@@ -210,9 +210,6 @@ func (h *host) close() {
 	h.exchanging.Lock()
 	defer h.exchanging.Unlock()
 	h.carrier.close()
-	if t, ok := h.pinger.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
 }
 
 // newPingTransport returns the transport for health checks, which have a connection of their own. There is

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"net/url"
 	"time"
@@ -70,7 +68,7 @@ func (p *pipe) exchange(ctx context.Context, requests []*request, answered func(
 func (p *pipe) try(ctx context.Context, requests []*request, answered func(answer)) (sent int, err error) {
 	if p.conn == nil {
 		if err := p.connect(ctx); err != nil {
-			return len(requests[:1]), err // the attempt counts as one request without an answer
+			return 1, err // the attempt counts as one request without an answer
 		}
 	}
 	conn := p.conn
@@ -82,16 +80,13 @@ func (p *pipe) try(ctx context.Context, requests []*request, answered func(answe
 	if err != nil || !keep {
 		conn.Close() // ends the writing as well
 	}
-	writeErr := <-written
+	<-written // what went wrong there shows in the reading
 	if !interrupt() && err == nil {
 		err, keep = ctx.Err(), false
 		conn.Close()
 	}
 	if err != nil || !keep {
 		p.conn = nil
-	}
-	if errors.Is(err, io.EOF) && writeErr != nil {
-		err = errors.Join(err, writeErr)
 	}
 	return len(requests), err
 }

@@ -42,8 +42,8 @@ func (p *Publisher) requests(batch []*glue.Message, earlier []error) []request {
 	return requests
 }
 
-// check returns why nothing can be sent. The engine has looked at all but the channels, but this is
-// where it would become part of a request.
+// check returns why nothing can be sent. Id and type become part of the head, so they are looked at here
+// as well, whoever calls; channels are encoded.
 func (r *request) check() error {
 	switch {
 	case len(r.message.Channels) == 0:
