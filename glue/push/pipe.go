@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -74,13 +75,13 @@ func (p *pipe) try(ctx context.Context, requests []*request, answered func(answe
 	conn := p.conn
 	p.reader.ctx = ctx
 	interrupt := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	written := make(chan error, 1)
-	go func() { written <- p.write(conn, requests) }()
+	var writing sync.WaitGroup
+	writing.Go(func() { _ = p.write(conn, requests) }) // what goes wrong there shows in the reading
 	keep, err := p.read(len(requests), answered)
 	if err != nil || !keep {
 		conn.Close() // ends the writing as well
 	}
-	<-written // what went wrong there shows in the reading
+	writing.Wait()
 	if !interrupt() && err == nil {
 		err, keep = ctx.Err(), false
 		conn.Close()
