@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"pushglue/cmd/pushglue/bench"
 	"pushglue/glue"
 	"pushglue/glue/thoonk"
 )
@@ -30,14 +31,15 @@ SIGHUP             reopens the files that pipelines write to
 Settings from the environment:
 ` + settingsHelp(),
 		Args: arguments(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return daemon(c) },
+		RunE: func(c *cobra.Command, _ []string) error { return daemon(c, nil) },
 	}
 }
 
 // connectTimeout bounds the first contact with Redis.
 const connectTimeout = 5 * time.Second
 
-func daemon(cmd *cobra.Command) error {
+// daemon runs the daemon. A meter may look on; nil for none.
+func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	ctx := cmd.Context()
 	c, err := readConfig()
 	if err != nil {
@@ -69,6 +71,10 @@ func daemon(cmd *cobra.Command) error {
 	feeds, err := openFeeds(rdb, c, w.feeds())
 	if err != nil {
 		return err
+	}
+
+	if meter != nil {
+		meter.Watch(feeds, w.pipelines)
 	}
 
 	// The engine.
