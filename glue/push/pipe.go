@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"math"
 	"net"
 	"net/url"
 	"sync"
@@ -109,7 +110,7 @@ func (p *pipe) connect(ctx context.Context) error {
 		conn = secure
 	}
 	p.conn = conn
-	p.reader.conn = conn
+	p.reader.conn, p.reader.mark, p.reader.total = conn, newMark(conn), 0
 	p.answers.Reset(&p.reader)
 	return nil
 }
@@ -119,18 +120,35 @@ type patientReader struct {
 	ctx     context.Context // of the exchange
 	conn    net.Conn
 	timeout time.Duration
+	mark    mark
+	total   int // bytes read
 }
 
+// markTime is how long what has come waits for a mark, in case the mark is too far.
+const markTime = 50 * time.Millisecond
+
 // Read implements io.Reader.
-func (r *patientReader) Read(b []byte) (int, error) {
-	if err := r.conn.SetReadDeadline(time.Now().Add(r.timeout)); err != nil {
+func (r *patientReader) Read(b []byte) (n int, err error) {
+	if r.mark.at > 1 && r.timeout > markTime {
+		if n, err = r.readWithin(b, markTime); n > 0 || !isTimeout(err) {
+			return n, err
+		}
+		r.mark.set(1)
+	}
+	return r.readWithin(b, r.timeout)
+}
+
+func (r *patientReader) readWithin(b []byte, timeout time.Duration) (int, error) {
+	if err := r.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return 0, err
 	}
 	// What ends the exchange sets a deadline too, which this one may have undone.
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.conn.Read(b)
+	n, err := r.conn.Read(b)
+	r.total += n
+	return n, err
 }
 
 // write writes all requests.
@@ -160,8 +178,14 @@ func (p *pipe) write(conn net.Conn, requests []*request) error {
 // request that it refuses unread, nginx takes it for the next request, and the answer to that would
 // be taken for the next message's.
 func (p *pipe) read(n int, answered func(answer)) (keep bool, err error) {
-	for range n {
+	shortest := math.MaxInt // answer so far, in bytes
+	for i := range n {
+		if p.answers.Buffered() == 0 {
+			p.reader.mark.set(markFor(n-i, shortest))
+		}
+		before := p.consumed()
 		a, err := readAnswer(p.answers)
+		shortest = min(shortest, p.consumed()-before)
 		if err != nil {
 			return false, err
 		}
@@ -171,6 +195,18 @@ func (p *pipe) read(n int, answered func(answer)) (keep bool, err error) {
 		}
 	}
 	return p.answers.Buffered() == 0, nil
+}
+
+// consumed returns how many bytes of answers were taken in.
+func (p *pipe) consumed() int { return p.reader.total - p.answers.Buffered() }
+
+// markFor returns how many bytes to wait for when n answers are missing: about half of them, so that a
+// host which answers each request by itself wakes the reader a few times and not n times.
+func markFor(n, shortest int) int {
+	if n < 4 || shortest > answerBuffer {
+		return 1
+	}
+	return min(n/2*shortest, answerBuffer/2)
 }
 
 func (p *pipe) close() {
