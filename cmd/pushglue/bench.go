@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ func newBenchCommand() *cobra.Command {
 func newBenchPublishCommand() *cobra.Command {
 	var p bench.PublishConfig
 	var asJSON, remote bool
+	var profile string
 	cmd := &cobra.Command{
 		Use:   "publish",
 		Short: "Measure the whole path from the queue to the push hosts",
@@ -52,7 +54,7 @@ func newBenchPublishCommand() *cobra.Command {
 			}
 			p.Progress = c.ErrOrStderr()
 			p.Daemon = func(pipelines string) *exec.Cmd {
-				daemon := exec.Command(os.Args[0], "bench", "daemon")
+				daemon := exec.Command(os.Args[0], "bench", "daemon", "--cpu-profile="+profile)
 				daemon.Env = append(os.Environ(), "PUSHGLUE_PIPELINES="+pipelines, "PUSHGLUE_HTTP_ADDR=", "PUSHGLUE_ANONYMIZE_KEY=0123456789abcdef0123456789abcdef")
 				daemon.Stderr = c.ErrOrStderr()
 				return daemon
@@ -77,6 +79,7 @@ func newBenchPublishCommand() *cobra.Command {
 	f.IntVar(&p.Fan, "fan", 1, "channels of each message")
 	f.IntVar(&p.Size, "size", 300, "bytes of a job")
 	f.DurationVar(&p.Coalesce, "coalesce", 0, "coalesce messages in a window such as 25ms")
+	f.StringVar(&profile, "cpu-profile", "", "write a CPU profile of the daemon to this file, for go tool pprof")
 	f.BoolVar(&asJSON, "json", false, "report as JSON")
 	f.BoolVar(&remote, "allow-remote", false, "aim at other machines than this one too")
 	return cmd
@@ -84,19 +87,41 @@ func newBenchPublishCommand() *cobra.Command {
 
 // newBenchDaemonCommand is the daemon of a bench: the same as run, with a report of itself at its end.
 func newBenchDaemonCommand() *cobra.Command {
-	return &cobra.Command{
+	var profile string
+	cmd := &cobra.Command{
 		Use:    "daemon",
 		Hidden: true,
 		Args:   arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			stop, err := startProfile(profile)
+			if err != nil {
+				return err
+			}
 			meter := bench.NewMeter()
-			if err := daemon(c, meter); err != nil {
+			if err := errors.Join(daemon(c, meter), stop()); err != nil {
 				return err
 			}
 			report, err := meter.Report()
 			return errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(report))
 		},
 	}
+	cmd.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to this file")
+	return cmd
+}
+
+// startProfile writes a CPU profile to the file at path until stop; no path is none.
+func startProfile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
 }
 
 // refuseRemote returns an error if a bench would load another machine.

@@ -23,19 +23,20 @@ const envPrefix = "PUSHGLUE"
 
 // config is the deployment's settings, from the environment. docs/configuration.md is made of it.
 type config struct {
-	RedisURL    string        `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are: one Redis, Sentinel or Cluster, with or without TLS"`
-	Dialect     string        `split_words:"true" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
-	Pipelines   string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
-	PushHosts   []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
-	PushModule  string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
-	PushTimeout time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
-	Batch       int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
-	InFlight    int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
-	Attempts    int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
-	RetryBudget time.Duration `split_words:"true" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
-	Drain       time.Duration `split_words:"true" default:"10s" desc:"how long to finish what is claimed when told to stop"`
-	HTTPAddr    string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
-	LogLevel    string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	RedisURL        string        `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are: one Redis, Sentinel or Cluster, with or without TLS"`
+	Dialect         string        `split_words:"true" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
+	Pipelines       string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
+	PushHosts       []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
+	PushModule      string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
+	PushConnections int           `split_words:"true" default:"1" desc:"connections to each push host, 1 to 64; with more than one, order is kept only among messages with the same first channel"`
+	PushTimeout     time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
+	Batch           int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
+	InFlight        int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
+	Attempts        int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
+	RetryBudget     time.Duration `split_words:"true" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
+	Drain           time.Duration `split_words:"true" default:"10s" desc:"how long to finish what is claimed when told to stop"`
+	HTTPAddr        string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
+	LogLevel        string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
 
 // readConfig reads the environment and checks each value by itself. It reports all errors.
@@ -59,6 +60,7 @@ func readConfig() (config, error) {
 	check(c.HTTPAddr == "" || err == nil, "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
 	check(c.Batch >= 1 && c.Batch <= 1000, "BATCH", "%d is not from 1 to 1000", c.Batch)
 	check(c.InFlight >= 4*c.Batch, "IN_FLIGHT", "%d is less than 4 batches of %d", c.InFlight, c.Batch)
+	check(c.PushConnections >= 1 && c.PushConnections <= 64, "PUSH_CONNECTIONS", "%d is not from 1 to 64", c.PushConnections)
 	check(c.Attempts >= 1, "ATTEMPTS", "%d is less than 1", c.Attempts)
 	for _, d := range []struct {
 		name string

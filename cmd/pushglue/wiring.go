@@ -54,7 +54,7 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 		return new(push.Publisher), nil // readConfig says what is wrong with them
 	}
 	p, err := push.New(push.Config{
-		Hosts: c.PushHosts, Module: push.Module(c.PushModule), Timeout: c.PushTimeout, Ledger: ledger, Log: log,
+		Hosts: c.PushHosts, Module: push.Module(c.PushModule), Timeout: c.PushTimeout, Connections: c.PushConnections, Ledger: ledger, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("PUSHGLUE_PUSH_HOSTS: %w", err)

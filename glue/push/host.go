@@ -31,13 +31,18 @@ type host struct {
 
 	// exchanging is held while requests are on the way, so that batches do not mix.
 	exchanging sync.Mutex
-	carrier    carrier
-	window     int // requests of the next exchange: fewer after a failure, so that little is sent twice
+	lanes      []*lane
 
 	pinger   http.RoundTripper
 	timeout  time.Duration
 	health   health
 	refusals atomic.Int64 // answers in a row that may pass
+}
+
+// lane is one of the connections to a host. What goes over it keeps its order.
+type lane struct {
+	carrier carrier
+	window  int // requests of the next exchange: fewer after a failure, so that little is sent twice
 }
 
 // carrier takes requests to a host, in order. One exchange at a time uses it.
@@ -53,11 +58,17 @@ type carrier interface {
 
 // newHost returns a host that is up. stop ends what it does beside messages.
 func newHost(stop context.Context, base *url.URL, c Config) *host {
-	h := &host{name: base.Host + base.Path, base: base, timeout: c.Timeout, ledger: c.Ledger, window: maxWindow, pinger: c.Transport}
-	if c.Transport != nil {
-		h.carrier = &roundTripper{c.Transport, base, c.Module, c.Timeout}
-	} else {
-		h.carrier = newPipe(base, c.TLS, c.Timeout)
+	h := &host{name: base.Host + base.Path, base: base, timeout: c.Timeout, ledger: c.Ledger, pinger: c.Transport}
+	for range max(1, c.Connections) {
+		l := &lane{window: maxWindow}
+		if c.Transport != nil {
+			l.carrier = &roundTripper{c.Transport, base, c.Module, c.Timeout}
+		} else {
+			l.carrier = newPipe(base, c.TLS, c.Timeout)
+		}
+		h.lanes = append(h.lanes, l)
+	}
+	if h.pinger == nil {
 		h.pinger = newPingTransport(c.TLS, c.Timeout)
 	}
 	h.health = health{log: c.Log.With().Str("host", h.name).Logger(), ping: h.ping, stop: stop}
@@ -70,23 +81,37 @@ const maxWindow = 256
 // errDown is the answer of a host that is down.
 var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 
-// publish sends the requests in order and writes an answer for each: nil for accepted,
+// publish sends the requests, in order on each lane, and writes an answer for each: nil for accepted,
 // errDown, a permanent error, or an error that may pass. n is the host's number.
 func (h *host) publish(ctx context.Context, requests []request, n int, answers []error) {
-	var todo []int
+	todo := make([][]int, len(h.lanes))
 	for i := range requests {
 		if r := &requests[i]; r.err == nil && !r.has[n] {
-			todo = append(todo, i)
+			l := r.lane(len(h.lanes))
+			todo[l] = append(todo[l], i)
 		}
 	}
 	h.exchanging.Lock()
 	defer h.exchanging.Unlock()
+	var wg sync.WaitGroup
+	for l := range h.lanes[1:] {
+		wg.Go(func() { h.deliver(ctx, h.lanes[1+l], requests, todo[1+l], answers) })
+	}
+	h.deliver(ctx, h.lanes[0], requests, todo[0], answers)
+	wg.Wait()
+}
+
+// deliver sends the requests in todo over one lane.
+func (h *host) deliver(ctx context.Context, l *lane, requests []request, todo []int, answers []error) {
+	if len(todo) == 0 {
+		return
+	}
 	ok, trial := h.health.allow()
 	if !ok {
 		fill(answers, todo, errDown)
 		return
 	}
-	d := delivery{host: h, requests: requests, answers: answers, todo: todo, refusals: maxRefusals}
+	d := delivery{host: h, lane: l, requests: requests, answers: answers, todo: todo, refusals: maxRefusals}
 	if trial {
 		d.refusals = 1
 	}
@@ -106,9 +131,10 @@ func fill(answers []error, places []int, err error) {
 	}
 }
 
-// delivery is one batch on its way to a host.
+// delivery is what one batch has for a lane, on its way to the host.
 type delivery struct {
 	*host
+	*lane
 	requests []request
 	answers  []error
 	todo     []int // what is not answered, in order
@@ -209,7 +235,9 @@ func (h *host) close() {
 	h.health.asking.Wait()
 	h.exchanging.Lock()
 	defer h.exchanging.Unlock()
-	h.carrier.close()
+	for _, l := range h.lanes {
+		l.carrier.close()
+	}
 }
 
 // newPingTransport returns the transport for health checks, which have a connection of their own. There is

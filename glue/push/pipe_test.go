@@ -271,3 +271,40 @@ func TestAStopEndsAnExchange(t *testing.T) {
 	}
 	wantPublished(t, h.publish(t, numbered(3)))
 }
+
+// TestAnswersThatGetShorter has a host give ever shorter answers, so that what the reader waits for at once never comes.
+func TestAnswersThatGetShorter(t *testing.T) {
+	h := startPipeHost(t, time.Minute, func(_ *pipeHost, n int, _ string, w http.ResponseWriter) {
+		if n < 3 {
+			_, _ = io.WriteString(w, strings.Repeat("x", 1500))
+		}
+	})
+	batch := numbered(1000)
+	wantPublished(t, h.publish(t, batch))
+	h.wantOrder(t, batch)
+}
+
+// TestAFewConnections spreads messages by their first channel, whose order is kept.
+func TestAFewConnections(t *testing.T) {
+	h := startPipeHost(t, time.Minute, nil)
+	p, err := push.New(push.Config{Hosts: []string{h.URL}, Module: push.PushStream, Connections: 3, Ledger: &h.ledger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	h.push = p
+	batch := numbered(900)
+	channels := map[string][]*glue.Message{}
+	for i, m := range batch {
+		name := fmt.Sprint("c", i%7)
+		m.Channels = []string{name, "all"}
+		channels[name] = append(channels[name], m)
+	}
+	wantPublished(t, h.publish(t, batch))
+	for _, messages := range channels {
+		h.wantOrder(t, messages)
+	}
+	if len(h.got) != len(batch) || h.conns != 3 {
+		t.Errorf("%d requests over %d connections", len(h.got), h.conns)
+	}
+}

@@ -5,7 +5,8 @@
 // wait for it, and it is asked once a second whether it is back. When all hosts are down nothing
 // is published and messages wait in order.
 //
-// Each host has one connection (pipe.go), on which requests are written ahead of the answers to
+// Each host has one connection (pipe.go), or a few if there is more to publish than one worker of nginx
+// takes; then the first channel of a message decides which one it takes. On a connection requests are written ahead of the answers to
 // those before them: up to 256, with one system call. Answers come in the same order. What is
 // unanswered when the connection ends goes over the next one, in order. After a refusal or a
 // connection that broke, requests go one by one, and then by more again.
@@ -30,13 +31,14 @@ import (
 
 // Config is what a Publisher is made of.
 type Config struct {
-	Hosts     []string          // base URLs of the publish side, such as http://10.0.0.1:9080
-	Module    Module            // what the hosts run
-	Timeout   time.Duration     // for a connection, and for each answer; default 5s
-	TLS       *tls.Config       // for https; nil for the system's authorities
-	Transport http.RoundTripper // carries requests one by one, as tests want it; nil for a pipelined connection to each host
-	Ledger    *glue.Ledger      // nil for one of its own
-	Log       zerolog.Logger
+	Hosts       []string          // base URLs of the publish side, such as http://10.0.0.1:9080
+	Module      Module            // what the hosts run
+	Timeout     time.Duration     // for a connection, and for each answer; default 5s
+	Connections int               // to each host; default 1. With more, only messages with the same first channel keep their order.
+	TLS         *tls.Config       // for https; nil for the system's authorities
+	Transport   http.RoundTripper // carries requests one by one, as tests want it; nil for a pipelined connection to each host
+	Ledger      *glue.Ledger      // nil for one of its own
+	Log         zerolog.Logger
 }
 
 // Publisher publishes to push hosts.

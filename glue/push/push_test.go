@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -289,22 +290,29 @@ func TestWhatAHostHasIsNotSentAgain(t *testing.T) {
 	})
 }
 
+// TestHTTPS publishes over TLS, to a host whose authority is known, and not to one whose is not.
 func TestHTTPS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Proto)
 	}))
 	server.EnableHTTP2 = true // offered, as nginx may; not taken
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
 	trusted := &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-	p, err := push.New(push.Config{Hosts: []string{server.URL}, Module: push.Nchan, TLS: trusted})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	outcomes := make([]error, 1)
-	if p.Publish(t.Context(), messages("x"), outcomes); outcomes[0] != nil {
-		t.Error(outcomes[0])
+	for _, config := range []*tls.Config{trusted, nil} {
+		p, err := push.New(push.Config{Hosts: []string{server.URL}, Module: push.Nchan, TLS: config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes := make([]error, 600)
+		p.Publish(t.Context(), numbered(len(outcomes)), outcomes)
+		p.Close()
+		if config != nil {
+			wantPublished(t, outcomes)
+		} else if !errors.Is(outcomes[0], glue.ErrUnavailable) {
+			t.Errorf("without its authority: %v", outcomes[0])
+		}
 	}
 }
 

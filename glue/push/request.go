@@ -2,6 +2,8 @@ package push
 
 import (
 	"errors"
+	"hash/fnv"
+	"io"
 	"strconv"
 
 	"pushglue/glue"
@@ -60,6 +62,16 @@ func (r *request) check() error {
 		}
 	}
 	return nil
+}
+
+// lane returns which of n lanes the request takes: the same for all messages with the same first channel.
+func (r *request) lane(n int) int {
+	if n == 1 {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, r.message.Channels[0]) // never fails
+	return int(h.Sum32() % uint32(n))
 }
 
 // standsAlone reports whether nothing may be written behind the request before it is answered. push-stream
