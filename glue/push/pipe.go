@@ -120,8 +120,11 @@ type patientReader struct {
 	ctx     context.Context // of the exchange
 	conn    net.Conn
 	timeout time.Duration
-	mark    mark
-	total   int // bytes read
+
+	mark     mark
+	missing  int // answers
+	shortest int // answer of this exchange so far, in bytes
+	total    int // bytes read
 }
 
 // markTime is how long what has come waits for a mark, in case the mark is too far.
@@ -129,6 +132,7 @@ const markTime = 50 * time.Millisecond
 
 // Read implements io.Reader.
 func (r *patientReader) Read(b []byte) (n int, err error) {
+	r.mark.set(r.nextMark())
 	if r.mark.at > 1 && r.timeout > markTime {
 		if n, err = r.readWithin(b, markTime); n > 0 || !isTimeout(err) {
 			return n, err
@@ -136,6 +140,19 @@ func (r *patientReader) Read(b []byte) (n int, err error) {
 		r.mark.set(1)
 	}
 	return r.readWithin(b, r.timeout)
+}
+
+// markAnswers bounds how many answers the reader waits for. A host has 10 small packets on the way before it
+// waits for an acknowledgement, which the reader's kernel puts off for 40 ms when nobody reads.
+const markAnswers = 8
+
+// nextMark returns how many bytes to wait for: some of the missing answers, so that a host which
+// answers each request by itself does not wake the reader each time.
+func (r *patientReader) nextMark() int {
+	if r.missing < 4 || r.shortest > maxAnswerLine {
+		return 1
+	}
+	return min(r.missing/2, markAnswers) * r.shortest
 }
 
 func (r *patientReader) readWithin(b []byte, timeout time.Duration) (int, error) {
@@ -178,14 +195,12 @@ func (p *pipe) write(conn net.Conn, requests []*request) error {
 // request that it refuses unread, nginx takes it for the next request, and the answer to that would
 // be taken for the next message's.
 func (p *pipe) read(n int, answered func(answer)) (keep bool, err error) {
-	shortest := math.MaxInt // answer so far, in bytes
+	p.reader.shortest = math.MaxInt
 	for i := range n {
-		if p.answers.Buffered() == 0 {
-			p.reader.mark.set(markFor(n-i, shortest))
-		}
+		p.reader.missing = n - i
 		before := p.consumed()
 		a, err := readAnswer(p.answers)
-		shortest = min(shortest, p.consumed()-before)
+		p.reader.shortest = min(p.reader.shortest, p.consumed()-before)
 		if err != nil {
 			return false, err
 		}
@@ -199,15 +214,6 @@ func (p *pipe) read(n int, answered func(answer)) (keep bool, err error) {
 
 // consumed returns how many bytes of answers were taken in.
 func (p *pipe) consumed() int { return p.reader.total - p.answers.Buffered() }
-
-// markFor returns how many bytes to wait for when n answers are missing: about half of them, so that a
-// host which answers each request by itself wakes the reader a few times and not n times.
-func markFor(n, shortest int) int {
-	if n < 4 || shortest > answerBuffer {
-		return 1
-	}
-	return min(n/2*shortest, answerBuffer/2)
-}
 
 func (p *pipe) close() {
 	if p.conn != nil {
