@@ -19,8 +19,10 @@ type Meter struct {
 	mu      sync.Mutex
 	jobs    int
 	start   usage // at the first claim
-	warm    usage // when warmJobs were settled
 	end     usage // at the last settlement
+	warm    Holdings
+	held    Holdings // once a second
+	sampled time.Time
 	latency *Latency
 }
 
@@ -39,8 +41,8 @@ type EngineReport struct {
 	Bytes   uint64        `json:"bytes"`   // allocated
 	Peak    int64         `json:"peak"`    // bytes of resident memory, at most; 0 where it is not known
 	Latency []byte        `json:"latency"` // from put to accepted; see Latency.Encode
-	Warm    Holdings      `json:"warm"`    // soon after the start
-	End     Holdings      `json:"end"`
+	Warm    Holdings      `json:"warm"`    // when warmJobs were settled; zero before
+	End     Holdings      `json:"end"`     // at most a second before the last settlement; zero in the first second
 }
 
 // Holdings is what must not grow while a daemon works.
@@ -55,7 +57,6 @@ type usage struct {
 	at            time.Time
 	cpu           time.Duration
 	allocs, bytes uint64
-	holdings      Holdings
 }
 
 // Report returns what was measured. No daemon works any more.
@@ -63,11 +64,11 @@ func (m *Meter) Report() (EngineReport, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	latency, err := m.latency.Encode()
-	m.end.readMemory()
+	m.end.readAllocs()
 	return EngineReport{
 		Jobs: m.jobs, Elapsed: m.end.at.Sub(m.start.at), CPU: m.end.cpu - m.start.cpu,
 		Allocs: m.end.allocs - m.start.allocs, Bytes: m.end.bytes - m.start.bytes,
-		Peak: status("VmHWM"), Latency: latency, Warm: m.warm.holdings, End: m.end.holdings,
+		Peak: status("VmHWM"), Latency: latency, Warm: m.warm, End: m.held,
 	}, err
 }
 
@@ -106,7 +107,7 @@ func (m *Meter) claimed() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.jobs == 0 && m.start.at.IsZero() {
-		m.start.readMemory()
+		m.start.readAllocs()
 		m.start.readCPU()
 	}
 }
@@ -116,9 +117,12 @@ func (m *Meter) settled(n int) {
 	defer m.mu.Unlock()
 	m.jobs += n
 	m.end.readCPU()
-	if m.warm.at.IsZero() && m.jobs >= warmJobs {
-		m.warm.readCPU()
-		m.warm.holdings.read()
+	switch {
+	case m.warm.Goroutines == 0 && m.jobs >= warmJobs:
+		m.warm.read()
+	case m.end.at.Sub(m.sampled) >= time.Second:
+		m.sampled = m.end.at
+		m.held.read()
 	}
 }
 
@@ -149,11 +153,10 @@ func (u *usage) readCPU() {
 	u.at = time.Now()
 }
 
-func (u *usage) readMemory() {
+func (u *usage) readAllocs() {
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
 	u.allocs, u.bytes = s.Mallocs, s.TotalAlloc
-	u.holdings.read()
 }
 
 func (h *Holdings) read() {

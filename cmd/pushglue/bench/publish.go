@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"pushglue/glue"
@@ -33,6 +35,27 @@ type PublishConfig struct {
 	Progress io.Writer
 }
 
+// Check returns what is wrong with the numbers, in the words of the command's flags.
+func (c PublishConfig) Check() error {
+	switch {
+	case c.Jobs < 1:
+		return errors.New("--jobs must be at least 1")
+	case c.Rate < 0 || c.Rate > 1e6 || math.IsNaN(c.Rate):
+		return errors.New("--rate must be 0 to 1000000 jobs a second")
+	case c.For < 0:
+		return errors.New("--for must not be less than 0s")
+	case c.Channels < 1:
+		return errors.New("--channels must be at least 1")
+	case c.Fan < 1 || c.Fan > glue.MaxChannels:
+		return fmt.Errorf("--fan must be 1 to %d", glue.MaxChannels)
+	case c.Size < emptyJob || c.Size > 60_000:
+		return fmt.Errorf("--size must be %d to 60000 bytes", emptyJob)
+	case c.Coalesce < 0:
+		return errors.New("--coalesce must not be less than 0s")
+	}
+	return nil
+}
+
 // PublishReport is the result of bench publish. CPU and memory are those of the daemon's process.
 type PublishReport struct {
 	Jobs        int        `json:"jobs"`
@@ -47,6 +70,26 @@ type PublishReport struct {
 	Warm        Holdings   `json:"warm"`
 	End         Holdings   `json:"end"`
 	Latency     *Quantiles `json:"putToAcceptedMillis,omitempty"` // with a rate only: without one it is the time in the queue
+}
+
+// Write writes the report for people.
+func (r PublishReport) Write(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "jobs\t%d\tsettled in %.1f s", r.Jobs, r.Seconds)
+	if r.Left+r.Stalled > 0 {
+		fmt.Fprintf(t, "; %d left, %d stalled", r.Left, r.Stalled)
+	}
+	fmt.Fprintf(t, "\nrate\t%.0f\tjobs/s\n", r.JobsASecond)
+	fmt.Fprintf(t, "CPU\t%.1f\tus a job, of the daemon\n", r.CPUMicros)
+	fmt.Fprintf(t, "allocations\t%.1f\ta job, of %.0f bytes together\n", r.Allocs, r.AllocBytes)
+	fmt.Fprintf(t, "memory\t%.0f\tMiB resident at most\n", r.PeakMiB)
+	fmt.Fprintf(t, "goroutines\t%d\tat the end, %d after %d jobs\n", r.End.Goroutines, r.Warm.Goroutines, warmJobs)
+	fmt.Fprintf(t, "descriptors\t%d\tat the end, %d after %d jobs\n", r.End.Descriptors, r.Warm.Descriptors, warmJobs)
+	if q := r.Latency; q != nil {
+		fmt.Fprintf(t, "latency\t%.2f\tms from put to accepted in the middle, 90 %% under %.2f, 99 %% under %.2f, 99.9 %% under %.2f, all under %.2f\n",
+			q.P50, q.P90, q.P99, q.P999, q.Max)
+	}
+	return t.Flush()
 }
 
 // putChunk is how many jobs are put in one step.
