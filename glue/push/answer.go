@@ -171,10 +171,18 @@ func (a *answer) header(line []byte, length *int64, chunked *bool) error {
 	return nil
 }
 
+// inToken has the bytes that a header's name is made of.
+var inToken = func() (in [256]bool) {
+	for c := byte('!'); c < 0x7f; c++ {
+		in[c] = strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) < 0
+	}
+	return in
+}()
+
 // isToken reports whether a header may have this name.
 func isToken(name []byte) bool {
 	for _, c := range name {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+		if !inToken[c] {
 			return false
 		}
 	}
