@@ -276,3 +276,22 @@ func TestClonesShareNoRoom(t *testing.T) {
 		t.Errorf("its size is %d", n.Size())
 	}
 }
+
+func TestAValueKeepsNothingOfWhatIsReadElsewhere(t *testing.T) {
+	text := []byte(`{"a":[1,{"b":"c"}],"d":{}}`)
+	n, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(text)
+	clear(text)
+	for _, other := range []string{`{"x":[2,{"y":"z"}],"w":[3`, `[[[[{"v":1,"v":2}]]]]`, manyNames(2*maxRoom) + `"x":[]}`, `{"x":[4,{"y":"z"}],"w":{}}`} {
+		parsed, err := Parse([]byte(other))
+		if err == nil {
+			parsed.Set("x", NewString("edited"))
+		}
+		if got := string(n.Append(nil)); got != want {
+			t.Fatalf("after %.30s it is %s", other, got)
+		}
+	}
+}
