@@ -28,7 +28,7 @@ func NewMessage(id string, body []byte) *Message {
 // Body returns the finished bytes. They belong to the message and must not be modified.
 func (m *Message) Body() []byte {
 	if m.body == nil && m.object != nil {
-		m.body = m.object.Append(nil)
+		m.body = m.object.Append(make([]byte, 0, m.object.Size()))
 	}
 	return m.body
 }

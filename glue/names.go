@@ -22,6 +22,9 @@ const (
 // at "?", and browsers resolve "." and ".." in a URL. So a name made from data must be checked,
 // not escaped. The error's text does not repeat the name.
 func CheckChannel(name string) error {
+	if len(name) <= MaxChannelLen && name != "ALL" && isWord(name) {
+		return nil
+	}
 	switch {
 	case name == "":
 		return errors.New("channel name is empty")
@@ -45,6 +48,19 @@ func CheckChannel(name string) error {
 		}
 	}
 	return nil
+}
+
+// isWord reports whether name has one or more of the characters that most names are made of, and no
+// others: no dot either, without which no name is a relative path or ends in a backtrack suffix.
+func isWord(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', 'A' <= c && c <= 'Z', c == ':', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return name != ""
 }
 
 // hasBacktrackSuffix reports whether name ends in ".b" and one or more digits.

@@ -61,7 +61,7 @@ func (t *transformer) transform(ctx context.Context, b *batch) {
 		walkers[c] = newWalker(t, b.runs, len(part))
 		wg.Go(func() {
 			for _, i := range part {
-				walkers[c].walk(ctx, &t.way, i, []*Message{NewMessage(b.jobs[i].ID, b.jobs[i].Payload)})
+				walkers[c].begin(ctx, i, &b.jobs[i])
 			}
 		})
 	}
@@ -91,6 +91,8 @@ type walker struct {
 	runs []run
 	made [][]sending
 	sums []PipelineSums
+
+	start [1]*Message // the message that a job begins with: here, lest the slice of one be allocated for each job
 }
 
 func newWalker(t *transformer, runs []run, jobs int) *walker {
@@ -100,6 +102,12 @@ func newWalker(t *transformer, runs []run, jobs int) *walker {
 		w.sums[p] = newPipelineSums(runs[p].pipeline)
 	}
 	return w
+}
+
+// begin takes job i on its whole way.
+func (w *walker) begin(ctx context.Context, i int, job *Job) {
+	w.start[0] = NewMessage(job.ID, job.Payload)
+	w.walk(ctx, &w.way, i, w.start[:])
 }
 
 // wants reports whether pipeline p still lacks the messages of job i.
@@ -273,7 +281,7 @@ func (m *Message) check() error {
 	switch {
 	case len(body) == 0:
 		return Permanentf("body is empty")
-	case bytes.ContainsAny(body, "\r\n"):
+	case bytes.IndexByte(body, '\n') >= 0, bytes.IndexByte(body, '\r') >= 0: // each of which is faster than ContainsAny
 		// EventSource ends a line there, and push-stream loses blank lines.
 		return Permanentf("body has more than one line; the json stage makes one line of it")
 	case !utf8.Valid(body):

@@ -41,8 +41,8 @@ func Permanentf(format string, args ...any) error {
 
 // IsPermanent reports whether err, or an error that it wraps, is permanent.
 func IsPermanent(err error) bool {
-	var p *permanentError
-	return errors.As(err, &p)
+	_, is := errors.AsType[*permanentError](err)
+	return is
 }
 
 // detailedError is an error whose text holds no payload, with one that may.

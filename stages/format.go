@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -141,7 +142,7 @@ func (f *Format) setType(m *glue.Message) error {
 	if f.eventType == nil {
 		return nil
 	}
-	text, _, err := f.eventType.render(m.Object())
+	text, _, err := f.eventType.render(new(strings.Builder), m.Object())
 	if err != nil {
 		return err
 	}

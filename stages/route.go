@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"pushglue/glue"
 )
@@ -15,6 +16,7 @@ type Route struct {
 	failMissing bool // when a value is missing; else the channel is skipped
 	failInvalid bool // when a name is one that no channel may have; else the channel is skipped
 	dynamic     bool
+	size        int // of all names, likely
 }
 
 var (
@@ -54,6 +56,7 @@ func newRoute(options Options) (glue.Stage, error) {
 			return nil, fmt.Errorf("channels: %q: %w", source, err)
 		}
 		r.dynamic = r.dynamic || !t.isConstant()
+		r.size += t.size()
 		r.channels = append(r.channels, t)
 	}
 	return r, nil
@@ -68,10 +71,13 @@ func (r *Route) GivesChannels() {}
 // Process implements glue.Stage. Unless the options say otherwise, a name that no channel may
 // have is a permanent error, and a missing value is none. A message without any channel is dropped.
 func (r *Route) Process(_ context.Context, m *glue.Message) error {
-	channels := slices.Grow(slices.Clone(m.Channels), len(r.channels))
+	channels := make([]string, 0, len(m.Channels)+len(r.channels))
+	channels = append(channels, m.Channels...)
+	var names strings.Builder
+	names.Grow(r.size)
 	for i := range r.channels {
 		t := &r.channels[i]
-		name, ok, err := t.render(m.Object())
+		name, ok, err := t.render(&names, m.Object())
 		switch {
 		case err != nil:
 			return err

@@ -152,30 +152,52 @@ func (t *template) sample() string {
 	return text.String()
 }
 
+// size returns how many bytes render is likely to write.
+func (t *template) size() int {
+	const value = 12
+	if len(t.parts) < 2 {
+		return 0
+	}
+	size := 0
+	for i := range t.parts {
+		size += len(t.parts[i].text)
+		if t.parts[i].path != nil {
+			size += value
+		}
+	}
+	return size
+}
+
 // render fills in the values of object. It reports false when one is missing, null or empty,
-// and a permanent error when one is an object or an array.
-func (t *template) render(object *tree.Node) (string, bool, error) {
-	if len(t.parts) == 1 && t.parts[0].path == nil {
-		return t.parts[0].text, true, nil
+// and a permanent error when one is an object or an array. What it writes goes behind what is in texts,
+// so that all that a stage renders for a message is one piece of memory.
+func (t *template) render(texts *strings.Builder, object *tree.Node) (string, bool, error) {
+	if len(t.parts) == 1 {
+		return t.fill(&t.parts[0], object)
 	}
-	var text strings.Builder
-	for _, p := range t.parts {
-		if p.path == nil {
-			text.WriteString(p.text)
-			continue
+	start := texts.Len()
+	for i := range t.parts {
+		text, ok, err := t.fill(&t.parts[i], object)
+		if !ok || err != nil {
+			return "", false, err
 		}
-		value := object.Get(p.path)
-		if value == nil || value.Kind() == tree.Null {
-			return "", false, nil
-		}
-		s, ok := value.Text()
-		if !ok {
-			return "", false, glue.Permanentf("%q: %s is an %s, not text", t.source, p.path, value.Kind())
-		}
-		if s == "" {
-			return "", false, nil
-		}
-		text.WriteString(s)
+		texts.WriteString(text)
 	}
-	return text.String(), true, nil
+	return texts.String()[start:], true, nil
+}
+
+// fill returns what p stands for, as render does for the whole.
+func (t *template) fill(p *part, object *tree.Node) (string, bool, error) {
+	if p.path == nil {
+		return p.text, true, nil
+	}
+	value := object.Get(p.path)
+	if value == nil || value.Kind() == tree.Null {
+		return "", false, nil
+	}
+	text, ok := value.Text()
+	if !ok {
+		return "", false, glue.Permanentf("%q: %s is an %s, not text", t.source, p.path, value.Kind())
+	}
+	return text, text != "", nil
 }

@@ -61,8 +61,12 @@ func (n *Node) index(name string) int {
 	if n.kind != Object {
 		return -1
 	}
-	for i := range n.members {
-		if string(n.members[i].name) == name {
+	return indexOf(n.members, name)
+}
+
+func indexOf(members []member, name string) int {
+	for i := range members {
+		if members[i].name == name {
 			return i
 		}
 	}
@@ -118,14 +122,13 @@ func (n *Node) Delete(p Path) {
 // Rename gives what is at p another name in its object, in arrays too.
 // A member that had that name is replaced.
 func (n *Node) Rename(p Path, name string) {
-	quoted := NewString(name).raw
 	n.parents(p, func(parent *Node) {
 		if parent.index(p[len(p)-1]) < 0 || p[len(p)-1] == name {
 			return
 		}
 		parent.Delete(Path{name})
 		m := &parent.members[parent.index(p[len(p)-1])]
-		m.name, m.raw = []byte(name), quoted
+		*m = newMember(name, m.value)
 	})
 }
 
@@ -146,28 +149,29 @@ func (n *Node) Obstructs(p Path) bool {
 // the paths. What stands where a path leads further, and is no object or array, goes too.
 // The order stays.
 func (n *Node) Keep(paths []Path) {
-	n.members = slices.DeleteFunc(n.members, func(m member) bool {
-		rest, named := paths, true
-		if n.kind == Object {
-			rest, named = below(paths, string(m.name))
-		}
-		return !named || len(rest) > 0 && m.value.kind != Object && m.value.kind != Array
-	})
+	var room [8]Path // on the stack, enough for most
+	kept := n.members[:0]
 	for i := range n.members {
 		m := &n.members[i]
-		rest := paths
+		rest, named := paths, true
 		if n.kind == Object {
-			rest, _ = below(paths, string(m.name))
+			rest, named = below(room[:0], paths, m.name)
+		}
+		if !named || len(rest) > 0 && m.value.kind != Object && m.value.kind != Array {
+			continue
 		}
 		if len(rest) > 0 {
 			m.value.Keep(rest)
 		}
+		kept = append(kept, *m)
 	}
+	clear(n.members[len(kept):])
+	n.members = kept
 }
 
-// below returns what the paths that begin with name say about its inside, none when one of them
-// takes it whole, and whether there is such a path.
-func below(paths []Path, name string) (rest []Path, named bool) {
+// below appends to rest what the paths that begin with name say about its inside, nothing when one of
+// them takes it whole, and reports whether there is such a path.
+func below(rest, paths []Path, name string) (inside []Path, named bool) {
 	for _, p := range paths {
 		switch {
 		case p[0] != name:
@@ -187,6 +191,5 @@ func (n *Node) Set(name string, value Node) {
 		n.members[i].value = value
 		return
 	}
-	m := member{name: []byte(name), raw: NewString(name).raw, value: value}
-	n.members = slices.Insert(n.members, 0, m)
+	n.members = slices.Insert(n.members, 0, newMember(name, value))
 }

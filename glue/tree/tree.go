@@ -6,18 +6,12 @@
 package tree
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"unicode/utf8"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
-
-// MaxDepth bounds the nesting of arrays and objects.
-const MaxDepth = 128
 
 // Kind is the kind of a JSON value.
 type Kind uint8
@@ -37,154 +31,62 @@ func (k Kind) String() string {
 }
 
 // Node is a JSON value: a scalar with its text, or an object or array with its members.
-// It may share memory with the bytes it was parsed from, which must not change meanwhile.
 type Node struct {
-	kind    Kind
-	raw     []byte   // a scalar as it was written
+	text    string   // a scalar as it was written
 	members []member // of an object or array
+	kind    Kind
 }
 
 // member is one value in an object, or in an array, where it has no name.
 type member struct {
-	name  []byte // decoded
-	raw   []byte // quoted, as it was written
-	value Node
+	name   string
+	quoted string // the name as it was written
+	value  Node
 }
 
-// Parse parses one JSON value. It keeps b. The error says what is wrong at which byte and
-// quotes nothing of b.
-func Parse(b []byte) (*Node, error) {
-	if !utf8.Valid(b) {
-		return nil, errors.New("text is not valid UTF-8")
-	}
-	// Lone surrogates in \u escapes are passed on as they are: browsers read them, and
-	// JavaScript producers cut strings between the halves of a pair.
-	d := jsontext.NewDecoder(bytes.NewBuffer(b), jsontext.AllowInvalidUTF8(true))
-	n := new(Node)
-	if err := n.read(d, b, 0); err != nil {
-		return nil, clean(err, d)
-	}
-	end := d.InputOffset()
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("more than one JSON value: something follows byte %d", end)
-	}
-	return n, nil
-}
-
-// clean replaces the decoder's error, which quotes its input, by one that does not.
-func clean(err error, d *jsontext.Decoder) error {
-	at := d.InputOffset()
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
-		at = syntax.ByteOffset
-	}
-	switch {
-	case errors.Is(err, errDepth):
-		return err
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return fmt.Errorf("duplicate member name at byte %d", at)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("JSON ends early, after byte %d", at)
-	}
-	return fmt.Errorf("invalid JSON at byte %d", at)
-}
-
-var errDepth = fmt.Errorf("JSON is nested deeper than %d levels", MaxDepth)
-
-func (n *Node) read(d *jsontext.Decoder, b []byte, depth int) error {
-	switch d.PeekKind() {
-	case '{':
-		n.kind = Object
-		return n.readMembers(d, b, depth)
-	case '[':
-		n.kind = Array
-		return n.readMembers(d, b, depth)
-	case 'n':
-		n.kind = Null
-	case 't', 'f':
-		n.kind = Bool
-	case '"':
-		n.kind = String
-	case '0':
-		n.kind = Number
-	}
-	var err error
-	n.raw, err = readRaw(d, b)
-	return err
-}
-
-func (n *Node) readMembers(d *jsontext.Decoder, b []byte, depth int) error {
-	if depth == MaxDepth {
-		return errDepth
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	for d.PeekKind() != '}' && d.PeekKind() != ']' {
-		var m member
-		var err error
-		if n.kind == Object {
-			if m.raw, err = readRaw(d, b); err != nil {
-				return err
-			}
-			if m.name, err = unquote(m.raw); err != nil {
-				return err
-			}
-		}
-		if err := m.value.read(d, b, depth+1); err != nil {
-			return err
-		}
-		n.members = append(n.members, m)
-	}
-	_, err := d.ReadToken()
-	return err
-}
-
-// readRaw returns the next string or scalar as the part of b that holds it.
-func readRaw(d *jsontext.Decoder, b []byte) ([]byte, error) {
-	v, err := d.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	end := int(d.InputOffset())
-	return b[end-len(v) : end : end], nil
-}
-
-// unquote returns the text of a JSON string; lone surrogates become U+FFFD.
-func unquote(raw []byte) ([]byte, error) {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw[1 : len(raw)-1 : len(raw)-1], nil
-	}
-	text, err := jsontext.AppendUnquote(nil, raw)
-	if err != nil && len(text) == 0 {
-		return nil, err
-	}
-	return text, nil
+// newMember returns a member of an object.
+func newMember(name string, value Node) member {
+	return member{name, quote(name), value}
 }
 
 // NewString returns a string value.
-func NewString(s string) Node {
+func NewString(s string) Node { return Node{kind: String, text: quote(s)} }
+
+// quote returns a text as a JSON string.
+func quote(text string) string {
+	if isPlain(text) {
+		return `"` + text + `"`
+	}
 	// The only error is invalid UTF-8, which AppendQuote has replaced by then.
-	raw, _ := jsontext.AppendQuote(nil, s)
-	return Node{kind: String, raw: raw}
+	quoted, _ := jsontext.AppendQuote(nil, text)
+	return string(quoted)
+}
+
+// unquote returns the text of a JSON string; lone surrogates become U+FFFD.
+func unquote(quoted string) string {
+	inside := quoted[1 : len(quoted)-1]
+	if strings.IndexByte(inside, '\\') < 0 {
+		return inside
+	}
+	// The only error in a string that was parsed is a lone surrogate, which AppendUnquote has replaced by then.
+	text, _ := jsontext.AppendUnquote(nil, quoted)
+	return string(text)
 }
 
 // Clone returns a copy that can be edited without changing n. It shares what nobody writes into:
 // names and scalars.
 func (n *Node) Clone() *Node {
-	c := n.clone()
+	c := *n
+	c.unshare()
 	return &c
 }
 
-func (n *Node) clone() Node {
-	c := Node{kind: n.kind, raw: n.raw}
-	if len(n.members) > 0 {
-		c.members = make([]member, len(n.members))
-		for i, m := range n.members {
-			c.members[i] = member{m.name, m.raw, m.value.clone()}
-		}
+// unshare gives n members of its own, all the way down.
+func (n *Node) unshare() {
+	n.members = slices.Clone(n.members)
+	for i := range n.members {
+		n.members[i].value.unshare()
 	}
-	return c
 }
 
 // Kind returns the value's kind.
@@ -194,10 +96,9 @@ func (n *Node) Kind() Kind { return n.kind }
 func (n *Node) Text() (string, bool) {
 	switch n.kind {
 	case String:
-		text, err := unquote(n.raw)
-		return string(text), err == nil
+		return unquote(n.text), true
 	case Number, Bool:
-		return string(n.raw), true
+		return n.text, true
 	}
 	return "", false
 }
@@ -211,7 +112,7 @@ func (n *Node) Append(dst []byte) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(dst, n.members[i].raw...)
+			dst = append(dst, n.members[i].quoted...)
 			dst = append(dst, ':')
 			dst = n.members[i].value.Append(dst)
 		}
@@ -226,16 +127,23 @@ func (n *Node) Append(dst []byte) []byte {
 		}
 		return append(dst, ']')
 	}
-	return append(dst, n.raw...)
+	return append(dst, n.text...)
 }
 
-// Size returns about how many bytes the value has as JSON, at the least.
+// Size returns how many bytes Append appends.
 func (n *Node) Size() int {
-	size := len(n.raw)
-	for i := range n.members {
-		size += len(n.members[i].raw) + n.members[i].value.Size() + 2
+	switch n.kind {
+	case Object, Array:
+		size := len("{}") + max(0, len(n.members)-1) // commas
+		for i := range n.members {
+			size += n.members[i].value.Size()
+			if n.kind == Object {
+				size += len(n.members[i].quoted) + len(":")
+			}
+		}
+		return size
 	}
-	return size
+	return len(n.text)
 }
 
 // Any returns the value as encoding/json would decode it with UseNumber.
@@ -244,9 +152,9 @@ func (n *Node) Any() any {
 	case Null:
 		return nil
 	case Bool:
-		return n.raw[0] == 't'
+		return n.text[0] == 't'
 	case Number:
-		return json.Number(n.raw)
+		return json.Number(n.text)
 	case String:
 		s, _ := n.Text()
 		return s
@@ -259,7 +167,7 @@ func (n *Node) Any() any {
 	}
 	object := make(map[string]any, len(n.members))
 	for i := range n.members {
-		object[string(n.members[i].name)] = n.members[i].value.Any()
+		object[n.members[i].name] = n.members[i].value.Any()
 	}
 	return object
 }

@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -213,17 +214,47 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// comment is as long as comments are.
+const comment = `{"id":"c1042.1","event":"post_save","post":1042,"forum":"news","thread":17,"parent":null,"author":{"id":7,"username":"ann","name":"Ann","email":"ann@example.com","ip":"192.0.2.7"},"message":"<p>I could not agree more with what was said above.</p>","createdAt":"2026-11-22T10:00:00Z"}`
+
 func BenchmarkParse(b *testing.B) {
-	in := []byte(`{"id":"c1042.1","event":"post_save","post":1042,"forum":"news","thread":17,"parent":null,"author":{"id":7,"username":"ann","name":"Ann","email":"ann@example.com","ip":"192.0.2.7"},"message":"<p>I could not agree more with what was said above.</p>","createdAt":"2026-11-22T10:00:00Z"}`)
+	in := []byte(comment)
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()
-	var out []byte
 	for b.Loop() {
-		n, err := Parse(in)
-		if err != nil {
+		if _, err := Parse(in); err != nil {
 			b.Fatal(err)
 		}
-		out = n.Append(out[:0])
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	n, err := Parse([]byte(comment))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(comment)))
+	b.ReportAllocs()
+	for b.Loop() {
+		n.Append(nil)
+	}
+}
+
+// BenchmarkParseHuge has an object of so many members that looking for a second one with the same name must not
+// take the square of their number.
+func BenchmarkParseHuge(b *testing.B) {
+	var in []byte
+	for i := range 100_000 {
+		in = fmt.Appendf(in, `,"member%d":%d`, i, i)
+	}
+	in[0] = '{'
+	in = append(in, '}')
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse(in); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -243,5 +274,24 @@ func TestClonesShareNoRoom(t *testing.T) {
 	}
 	if n.Size() > len(n.Append(nil))+8 || n.Size() < 20 {
 		t.Errorf("its size is %d", n.Size())
+	}
+}
+
+func TestAValueKeepsNothingOfWhatIsReadElsewhere(t *testing.T) {
+	text := []byte(`{"a":[1,{"b":"c"}],"d":{}}`)
+	n, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(text)
+	clear(text)
+	for _, other := range []string{`{"x":[2,{"y":"z"}],"w":[3`, `[[[[{"v":1,"v":2}]]]]`, manyNames(2*maxRoom) + `"x":[]}`, `{"x":[4,{"y":"z"}],"w":{}}`} {
+		parsed, err := Parse([]byte(other))
+		if err == nil {
+			parsed.Set("x", NewString("edited"))
+		}
+		if got := string(n.Append(nil)); got != want {
+			t.Fatalf("after %.30s it is %s", other, got)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package pipelines_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,20 +85,34 @@ func BenchmarkSideBySide(b *testing.B) {
 	goldenKeys(b)
 	const path = testdata + "good/comments.yml"
 	for name, load := range map[string]func(*testing.B, string) []glue.Pipeline{"together": loadTogether, "apart": loadApart} {
-		b.Run(name, func(b *testing.B) {
-			list := load(b, path)
-			payloads := readLines(b, "../../testdata/comments.jsonl")
-			ctx, cancel := context.WithCancel(b.Context())
-			feed := &replay{payloads: payloads, jobs: b.N, settled: cancel}
-			engine, err := glue.New(glue.Config{Feeds: []glue.Feed{feed}, Pipelines: list, Log: zerolog.Nop()})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			if err := engine.Run(ctx); err != nil {
-				b.Fatal(err)
-			}
-		})
+		b.Run(name, func(b *testing.B) { benchmarkPipelines(b, load(b, path)) })
+	}
+}
+
+// BenchmarkTransform takes comments through json, anonymize, route and format, in the engine and up to a
+// publisher that takes everything. One operation is one job; without stages it has what the engine costs by
+// itself. With -cpu 1 the time is that of the processor.
+func BenchmarkTransform(b *testing.B) {
+	goldenKeys(b)
+	list := loadTogether(b, testdata+"good/comments.yml")
+	list = list[:1]
+	list[0].Stages = slices.DeleteFunc(list[0].Stages, func(s glue.NamedStage) bool { return s.Name == "sanitize" })
+	b.Run("four stages", func(b *testing.B) { benchmarkPipelines(b, list) })
+	list[0].Stages = nil
+	b.Run("no stages", func(b *testing.B) { benchmarkPipelines(b, list) })
+}
+
+func benchmarkPipelines(b *testing.B, list []glue.Pipeline) {
+	payloads := readLines(b, "../../testdata/comments.jsonl")
+	ctx, cancel := context.WithCancel(b.Context())
+	feed := &replay{payloads: payloads, jobs: b.N, settled: cancel}
+	engine, err := glue.New(glue.Config{Feeds: []glue.Feed{feed}, Pipelines: list, Log: zerolog.Nop()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := engine.Run(ctx); err != nil {
+		b.Fatal(err)
 	}
 }
