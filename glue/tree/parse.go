@@ -27,6 +27,14 @@ func Parse(b []byte) (*Node, error) {
 	return p.parse()
 }
 
+// parser reads a text from front to back, by the grammar of RFC 8259. Each method expects at to be
+// where what it reads begins, without white space before it, and leaves it behind that.
+type parser struct {
+	text string
+	at   int
+	open []member // what was read of the arrays and objects that have not ended, from the outermost on
+}
+
 // parsers are kept for the room that they have for members.
 var parsers = sync.Pool{New: func() any { return new(parser) }}
 
@@ -40,14 +48,6 @@ func (p *parser) release() {
 		*p = parser{open: p.open[:0]}
 		parsers.Put(p)
 	}
-}
-
-// parser reads a text from front to back, by the grammar of RFC 8259. Each method expects at to be
-// where what it reads begins, without white space before it, and leaves it behind that.
-type parser struct {
-	text string
-	at   int
-	open []member // what was read of the arrays and objects that have not ended, from the outermost on
 }
 
 var errDepth = fmt.Errorf("JSON is nested deeper than %d levels", MaxDepth)
@@ -135,19 +135,8 @@ func (p *parser) members(kind Kind, closing byte, depth int) (Node, error) {
 	p.at++
 	p.space()
 	for p.peek() != closing {
-		if len(p.open) > first {
-			if err := p.comma(); err != nil {
-				return Node{}, err
-			}
-		}
 		var m member
-		var err error
-		if kind == Object {
-			if err = p.name(&m, &seen, p.open[first:]); err != nil {
-				return Node{}, err
-			}
-		}
-		if m.value, err = p.value(depth + 1); err != nil {
+		if err := p.member(&m, kind, &seen, p.open[first:], depth); err != nil {
 			return Node{}, err
 		}
 		p.open = append(p.open, m)
@@ -155,6 +144,23 @@ func (p *parser) members(kind Kind, closing byte, depth int) (Node, error) {
 	}
 	p.at++
 	return Node{kind: kind, members: p.take(first)}, nil
+}
+
+// member reads one member of an array or an object, which has the others already, into m.
+func (p *parser) member(m *member, kind Kind, seen *names, others []member, depth int) error {
+	if len(others) > 0 {
+		if err := p.comma(); err != nil {
+			return err
+		}
+	}
+	if kind == Object {
+		if err := p.name(m, seen, others); err != nil {
+			return err
+		}
+	}
+	var err error
+	m.value, err = p.value(depth + 1)
+	return err
 }
 
 // take returns the open members from the first on, in an array that has room for no more, and which is theirs.
