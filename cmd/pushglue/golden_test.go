@@ -33,6 +33,7 @@ func TestGolden(t *testing.T) {
 		"try-no-argument":    {"good/comments", "try", ""},
 		"check":              {"good/comments", "check", ""},
 		"check-every-stage":  {"good/every-stage", "check", ""},
+		"check-coalesce":     {"good/coalesce", "check", ""},
 		"check-several":      {"bad/several", "check", ""},
 		"check-behind":       {"bad/behind-encrypt", "check", ""},
 		"check-syntax":       {"bad/syntax", "check", ""},
