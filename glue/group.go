@@ -55,7 +55,9 @@ func channelSet(names []string) string {
 	if len(names) == 1 {
 		return names[0]
 	}
-	return strings.Join(slices.Compact(slices.Sorted(slices.Values(names))), "/")
+	set := slices.Clone(names)
+	slices.Sort(set)
+	return strings.Join(slices.Compact(set), "/")
 }
 
 // heirs returns for each message of a batch the place of the one that is published for it: the newest
