@@ -1,4 +1,4 @@
-// Package pushglue embeds what the demo works on. The program is in cmd/pushglue, the engine in glue.
+// Package pushglue embeds what the demo works on, and what a page works with. The program is in cmd/pushglue, the engine in glue.
 package pushglue
 
 import _ "embed"
@@ -7,3 +7,8 @@ import _ "embed"
 //
 //go:embed testdata/comments.jsonl
 var Comments []byte
+
+// Client is the JavaScript module with which a page reads messages.
+//
+//go:embed nginx/www/pushglue.js
+var Client []byte

@@ -137,6 +137,21 @@ func (b *batch) pick(places []int) *batch {
 	return p
 }
 
+// merge adds the jobs of next, which was claimed behind b, to those of b.
+func (b *batch) merge(next *batch) {
+	shift := len(b.jobs)
+	b.jobs = append(b.jobs, next.jobs...)
+	b.seqs = append(b.seqs, next.seqs...)
+	for r := range b.runs {
+		to, from := &b.runs[r], &next.runs[r]
+		to.failures = append(to.failures, from.failures...)
+		for _, s := range from.sendings {
+			s.job += shift
+			to.sendings = append(to.sendings, s)
+		}
+	}
+}
+
 // giveUp makes ErrUnavailable the outcome of all open messages of b, which nobody tries.
 func (b *batch) giveUp() {
 	for r := range b.runs {

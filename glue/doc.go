@@ -12,6 +12,9 @@
 // and reports an outcome for each. The outcomes of a job fold into a verdict, and the nozzle settles
 // the whole batch in one step.
 //
+// A pipeline may coalesce: its messages wait for a window, in which further batches become part of this one, and
+// those to the same channels go out as one (Coalesce). Other pipelines publish meanwhile.
+//
 // While a batch is settled, the next one is published, the one after it transformed, and another
 // one claimed: four goroutines for each feed (line.go) that hand batches to each other over channels
 // which hold nothing, so that the slowest sets the pace. Nothing else buffers.

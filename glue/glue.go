@@ -121,6 +121,8 @@ func newLine(c Config, feed Feed) (*line, error) {
 		log:         log,
 		attempts:    c.Attempts,
 		budget:      c.RetryBudget,
+		window:      windowOf(pipelines),
+		gathered:    c.InFlight / 2,
 		retryRoom:   semaphore.NewWeighted(int64(c.InFlight / 2)),
 	}, nil
 }

@@ -52,10 +52,11 @@ type StageSums struct {
 	Flagged int64  `json:"flagged"` // and passed on
 }
 
-// PublishSums counts messages at a publisher: in = published + failed + returned + in flight.
+// PublishSums counts messages at a publisher: in = published + replaced + failed + returned + in flight.
 type PublishSums struct {
 	In        int64 `json:"in"`
 	Published int64 `json:"published"`
+	Replaced  int64 `json:"replaced"` // by a newer one, which was published
 	Failed    int64 `json:"failed"`   // for good
 	Returned  int64 `json:"returned"` // failed for now until the job went back to its feed
 	InFlight  int64 `json:"inFlight"`
@@ -118,6 +119,7 @@ func (s *PipelineSums) add(d PipelineSums) {
 	}
 	s.Publish.In += d.Publish.In
 	s.Publish.Published += d.Publish.Published
+	s.Publish.Replaced += d.Publish.Replaced
 	s.Publish.Failed += d.Publish.Failed
 	s.Publish.Returned += d.Publish.Returned
 	s.Publish.InFlight += d.Publish.InFlight
@@ -186,7 +188,7 @@ func (s Sums) Balance() error {
 		if n := len(p.Stages); n > 0 {
 			check("joint before the publisher of "+p.Name, p.Stages[n-1].Out, p.Publish.In)
 		}
-		check("publisher of "+p.Name, p.Publish.In, p.Publish.Published+p.Publish.Failed+p.Publish.Returned+p.Publish.InFlight)
+		check("publisher of "+p.Name, p.Publish.In, p.Publish.Published+p.Publish.Replaced+p.Publish.Failed+p.Publish.Returned+p.Publish.InFlight)
 	}
 	for _, h := range s.Hosts {
 		check("host "+h.Name, h.Sent, h.Accepted+h.Rejected+h.Unanswered)
@@ -206,8 +208,8 @@ func (s Sums) Write(w io.Writer) error {
 			fmt.Fprintf(t, "stage %s/%s\tin %d\tadded %d\tout %d\tdropped %d\tfailed %d\tflagged %d\n",
 				p.Name, st.Name, st.In, st.Added, st.Out, st.Dropped, st.Failed, st.Flagged)
 		}
-		fmt.Fprintf(t, "publisher of %s\tin %d\tpublished %d\tfailed %d\treturned %d\tin flight %d\tretries %d\n",
-			p.Name, p.Publish.In, p.Publish.Published, p.Publish.Failed, p.Publish.Returned, p.Publish.InFlight, p.Publish.Retries)
+		fmt.Fprintf(t, "publisher of %s\tin %d\tpublished %d\treplaced %d\tfailed %d\treturned %d\tin flight %d\tretries %d\n",
+			p.Name, p.Publish.In, p.Publish.Published, p.Publish.Replaced, p.Publish.Failed, p.Publish.Returned, p.Publish.InFlight, p.Publish.Retries)
 	}
 	for _, h := range s.Hosts {
 		fmt.Fprintf(t, "host %s\tsent %d\taccepted %d\trejected %d\tunanswered %d\n", h.Name, h.Sent, h.Accepted, h.Rejected, h.Unanswered)

@@ -21,6 +21,9 @@ type line struct {
 	shadows []*shadow
 	gaveUp  bool // publish was told to stop while it held a batch
 
+	window   time.Duration // in which batches are gathered; 0 if no pipeline coalesces over batches
+	gathered int           // most jobs that are, but for the last batch
+
 	attempts  int
 	budget    time.Duration       // for retries in process
 	retryRoom *semaphore.Weighted // for jobs that wait for a retry
@@ -54,7 +57,7 @@ func (l *line) run(stop, abort context.Context) error {
 	go func() {
 		defer close(published)
 		for b := range transformed {
-			l.publish(stop, abort, b)
+			l.publish(stop, abort, b, transformed)
 			published <- b
 		}
 	}()
@@ -67,15 +70,20 @@ func (l *line) run(stop, abort context.Context) error {
 	return l.nozzle.flush(abort)
 }
 
-// publish publishes b. When there is nobody to take its messages it holds them, and with them
-// all that comes after, so that an outage costs neither order nor attempts.
-func (l *line) publish(stop, abort context.Context, b *batch) {
+// publish publishes b and, if there are pipelines that coalesce, what follows it within their window.
+// When there is nobody to take the messages it holds them, and with them all that comes after, so that
+// an outage costs neither order nor attempts.
+func (l *line) publish(stop, abort context.Context, b *batch, following <-chan *batch) {
 	if l.gaveUp {
 		// What was held goes back to the feed; what comes after it must not overtake it.
 		b.giveUp()
 		return
 	}
-	b.publish(abort, l.ledger)
+	b.publish(abort, l.ledger, isSingle)
+	if l.window > 0 {
+		l.gather(abort, b, following)
+	}
+	b.publish(abort, l.ledger, isCoalesced)
 	reason := b.unavailable()
 	if reason == nil {
 		return
@@ -86,9 +94,30 @@ func (l *line) publish(stop, abort context.Context, b *batch) {
 			l.gaveUp = true
 			return
 		}
-		b.publish(abort, l.ledger)
+		b.publish(abort, l.ledger, isAny)
 	}
 	l.log.Info().Msg("messages are taken again")
+}
+
+// gather adds to b the batches that follow it within the window. The messages of pipelines that coalesce
+// wait meanwhile, those of others do not. It ends early when the jobs are many, when some messages find
+// nobody to take them, for whom all must be held, and when nothing follows because the daemon stops.
+func (l *line) gather(abort context.Context, b *batch, following <-chan *batch) {
+	window := time.NewTimer(l.window)
+	defer window.Stop()
+	for last := b; len(b.jobs) < l.gathered && last.unavailable() == nil; {
+		select {
+		case next, more := <-following:
+			if !more {
+				return
+			}
+			next.publish(abort, l.ledger, isSingle)
+			b.merge(next)
+			last = next
+		case <-window.C:
+			return
+		}
+	}
 }
 
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.
@@ -148,7 +177,7 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 			return
 		}
 		l.transformer.transform(abort, b)
-		b.publish(abort, l.ledger)
+		b.publish(abort, l.ledger, isAny)
 		b = l.settle(abort, b)
 		if b != nil && stop.Err() == nil && time.Now().After(deadline) && b.unavailable() == nil {
 			l.settleAll(abort, b)

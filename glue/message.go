@@ -18,6 +18,8 @@ type Message struct {
 	body   []byte
 	object *tree.Node
 	parts  []*Message // what a stage made of it; nil if it stays one
+
+	coalesced bool // the body is an array of other messages
 }
 
 // NewMessage returns a message with a plain body. It keeps body and never writes into it.
@@ -40,6 +42,9 @@ func (m *Message) SetBody(body []byte) {
 
 // Object returns the parsed body for reading, or nil when there is none.
 func (m *Message) Object() *tree.Node { return m.object }
+
+// IsJSON reports whether the body is known to be JSON.
+func (m *Message) IsJSON() bool { return m.object != nil || m.coalesced }
 
 // Edit returns the parsed body for editing, or nil when there is none.
 func (m *Message) Edit() *tree.Node {

@@ -25,4 +25,15 @@ type Pipeline struct {
 	Stages    []NamedStage
 	Target    string // the publisher's name in the pipelines file
 	Publisher Publisher
+	Coalesce  *Coalesce // nil publishes each message by itself
+}
+
+// publish publishes a batch as Publisher.Publish does, and returns how many of the messages were replaced
+// by one that was published.
+func (p *Pipeline) publish(ctx context.Context, batch []*Message, outcomes []error) (replaced int) {
+	if p.Coalesce != nil {
+		return p.Coalesce.publish(ctx, p.Publisher, batch, outcomes)
+	}
+	p.Publisher.Publish(ctx, batch, outcomes)
+	return 0
 }

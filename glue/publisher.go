@@ -18,14 +18,23 @@ type Publisher interface {
 	Publish(ctx context.Context, batch []*Message, outcomes []error)
 }
 
-// publish hands b's open messages to the publishers, all pipelines at once, and stays until
-// each has its outcome. What failed for now is still open afterwards.
-func (b *batch) publish(ctx context.Context, ledger *Ledger) {
-	var wg sync.WaitGroup
-	for r := range b.runs[1:] {
-		wg.Go(func() { b.runs[1+r].publish(ctx, ledger) })
+// publish hands b's open messages in some pipelines to their publishers, all pipelines at once, and
+// stays until each has its outcome. What failed for now is still open afterwards.
+func (b *batch) publish(ctx context.Context, ledger *Ledger, some func(*Pipeline) bool) {
+	var runs []*run
+	for r := range b.runs {
+		if some(b.runs[r].pipeline) {
+			runs = append(runs, &b.runs[r])
+		}
 	}
-	b.runs[0].publish(ctx, ledger)
+	if len(runs) == 0 {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, r := range runs[1:] {
+		wg.Go(func() { r.publish(ctx, ledger) })
+	}
+	runs[0].publish(ctx, ledger)
 	wg.Wait()
 }
 
@@ -43,13 +52,14 @@ func (r *run) publish(ctx context.Context, ledger *Ledger) {
 			retries++
 		}
 	}
-	r.pipeline.Publisher.Publish(ctx, messages, outcomes)
+	replaced := r.pipeline.publish(ctx, messages, outcomes)
 
 	for n, s := range open {
 		s.outcome, s.open = outcomes[n], isTemporary(outcomes[n])
 	}
 	sums := publishSums(outcomes)
-	sums.Retries = retries
+	sums.Published -= int64(replaced)
+	sums.Replaced, sums.Retries = int64(replaced), retries
 	ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: sums})
 }
 

@@ -203,8 +203,16 @@ type tab struct {
 	failures []string // errors of the page's scripts
 }
 
-// openTab opens the page at an address and waits until its stream is open.
+// openTab opens the demo's page and waits until its stream is open.
 func openTab(browser context.Context, t *testing.T, address string, bypassCSP bool) *tab {
+	t.Helper()
+	p := newTab(browser, t, address, bypassCSP)
+	p.until("the stream is open", `document.getElementById('state').dataset.state === 'live'`)
+	return p
+}
+
+// newTab opens the page at an address.
+func newTab(browser context.Context, t *testing.T, address string, bypassCSP bool) *tab {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(browser)
 	t.Cleanup(closeTab)
@@ -219,7 +227,6 @@ func openTab(browser context.Context, t *testing.T, address string, bypassCSP bo
 		t.Fatal(err)
 	}
 	p.do(chromedp.EmulateViewport(1280, 1400), chromedp.Navigate(address))
-	p.until("the stream is open", `document.getElementById('state').dataset.state === 'live'`)
 	return p
 }
 

@@ -33,6 +33,7 @@ func TestGolden(t *testing.T) {
 		"try-no-argument":    {"good/comments", "try", ""},
 		"check":              {"good/comments", "check", ""},
 		"check-every-stage":  {"good/every-stage", "check", ""},
+		"check-coalesce":     {"good/coalesce", "check", ""},
 		"check-several":      {"bad/several", "check", ""},
 		"check-behind":       {"bad/behind-encrypt", "check", ""},
 		"check-syntax":       {"bad/syntax", "check", ""},
@@ -64,19 +65,21 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-// TestThePipelinesDocument holds the pipelines of docs/pipelines.md against the picture below them.
+// TestThePipelinesDocument holds all pipelines of docs/pipelines.md against the pictures below them.
 func TestThePipelinesDocument(t *testing.T) {
 	text, err := os.ReadFile("../../docs/pipelines.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```.*?```\n(feed .*?)```").FindSubmatch(text)
-	if blocks == nil {
-		t.Fatal("it has no pipelines with a picture below")
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```.*?```\n(feed .*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) != 2 {
+		t.Fatalf("it has %d times pipelines with a picture below", len(blocks))
 	}
-	workdir(t, string(blocks[1]))
-	code, stdout, stderr := command(t, "", environment(goldenKeys...), "check")
-	if want := "pipelines.yml is good:\n" + string(blocks[2]); code != 0 || stdout != want {
-		t.Errorf("exit code %d\n%s%s\nwant\n%s", code, stdout, stderr, want)
+	for _, b := range blocks {
+		workdir(t, string(b[1]))
+		code, stdout, stderr := command(t, "", environment(goldenKeys...), "check")
+		if want := "pipelines.yml is good:\n" + string(b[2]); code != 0 || stdout != want {
+			t.Errorf("exit code %d\n%s%s\nwant\n%s", code, stdout, stderr, want)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func drawBranch(pipelines []*glue.Pipeline, b glue.Branch) []string {
 	}
 	if len(b.Branches) == 0 {
 		p := pipelines[b.Pipelines[0]]
-		end := "► " + p.Target + "\t" + p.Name
+		end := "► " + p.Target + coalescing(p) + "\t" + p.Name
 		if p.Shadow {
 			end += " (shadow)"
 		}
@@ -55,6 +55,21 @@ func drawBranch(pipelines []*glue.Pipeline, b glue.Branch) []string {
 		label.WriteByte(' ')
 	}
 	return fork(label.String(), pipelines, b.Branches)
+}
+
+// coalescing tells how a pipeline coalesces. A shadow does so without a window.
+func coalescing(p *glue.Pipeline) string {
+	if p.Coalesce == nil {
+		return ""
+	}
+	text := ", coalesced"
+	if !p.Shadow {
+		text += " " + p.Coalesce.Window.String()
+	}
+	if p.Coalesce.Key != nil {
+		text += ", latest"
+	}
+	return text
 }
 
 // fork draws branches one below the other behind a label.

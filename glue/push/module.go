@@ -35,7 +35,7 @@ type field struct{ name, value string }
 // Nchan's long polling repeats the content type.
 func (m Module) fields(msg *glue.Message) [4]field {
 	f := [4]field{{"User-Agent", "pushglue"}, {"Event-Id", msg.ID}, {"Content-Type", "text/plain; charset=utf-8"}, {"Event-Type", msg.Type}}
-	if msg.Object() != nil {
+	if msg.IsJSON() {
 		f[2].value = "application/json"
 	}
 	if m == Nchan {

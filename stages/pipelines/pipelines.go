@@ -111,6 +111,7 @@ func (f *file) parse(text []byte) []glue.Pipeline {
 		pipelines = append(pipelines, p)
 	}
 	f.checkShadows(list, pipelines)
+	f.checkWindows(list, pipelines)
 	return pipelines
 }
 
@@ -129,7 +130,7 @@ func (f *file) checkShadows(at ast.Node, pipelines []glue.Pipeline) {
 
 func (f *file) pipeline(node ast.Node) glue.Pipeline {
 	var p glue.Pipeline
-	fields := f.fields(node, "name", "feed", "shadow", "stages", "publish")
+	fields := f.fields(node, "name", "feed", "shadow", "stages", "publish", "coalesce")
 	if fields == nil {
 		return p
 	}
@@ -146,28 +147,32 @@ func (f *file) pipeline(node ast.Node) glue.Pipeline {
 			f.fail(node, "%q: a name is up to %d bytes of visible ASCII", word, glue.MaxTokenLen)
 		}
 	}
-	var hasChannels bool
-	p.Stages, hasChannels = f.stages(fields["stages"])
+	var end *sequence
+	p.Stages, end = f.stages(fields["stages"])
 	if fields["publish"] != nil {
 		p.Target, p.Publisher = f.publisher(fields["publish"])
-		if _, needs := p.Publisher.(ChannelUser); needs && !hasChannels && len(f.errs) == 0 {
+		if _, needs := p.Publisher.(ChannelUser); needs && !end.hasChannels && len(f.errs) == 0 {
 			f.fail(fields["publish"], "pipeline %q publishes to channels but has no stage that gives any, such as route", p.Name)
 		}
 	}
+	if hasBare(node, "coalesce") {
+		f.fail(node, "pipeline %q: coalesce has no value; {} is the defaults", p.Name)
+	}
+	p.Coalesce = f.coalesce(fields["coalesce"], end, p.Publisher)
 	return p
 }
 
-// stages reads a list of stages and tells whether they give channels. A missing list is empty.
-func (f *file) stages(node ast.Node) (named []glue.NamedStage, hasChannels bool) {
+// stages reads a list of stages and tells what they make of a message. A missing list is empty.
+func (f *file) stages(node ast.Node) (named []glue.NamedStage, end *sequence) {
+	seen := new(sequence)
 	if node == nil {
-		return nil, false
+		return nil, seen
 	}
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
 		f.fail(node, "stages: want a list of stages")
-		return nil, false
+		return nil, seen
 	}
-	var seen sequence
 	for _, entry := range list.Values {
 		stage := f.stage(entry)
 		if err := seen.add(stage); err != nil {
@@ -175,7 +180,7 @@ func (f *file) stages(node ast.Node) (named []glue.NamedStage, hasChannels bool)
 		}
 		named = append(named, stage)
 	}
-	return named, seen.hasChannels
+	return named, seen
 }
 
 // sequence is what the stages so far have made of a message.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"pushglue"
 	"pushglue/glue/gluetest"
 )
 
@@ -58,6 +59,10 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("GET /demo.yml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write(pipelinesFile) // the client left
+	})
+	mux.HandleFunc("GET /pushglue.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		_, _ = w.Write(pushglue.Client) // the client left
 	})
 	mux.HandleFunc("GET /jobs/{job}", p.serveJob)
 	mux.Handle("/subscribe/", p.host.Public())

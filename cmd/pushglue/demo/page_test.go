@@ -161,6 +161,7 @@ func TestThePage(t *testing.T) {
 	}{
 		"/":                {"GET", 200, "text/html; charset=utf-8", "<title>pushglue demo</title>"},
 		"/main.js":         {"GET", 200, "text/javascript; charset=utf-8", "new Stream"},
+		"/pushglue.js":     {"GET", 200, "text/javascript; charset=utf-8", "export function unpack"},
 		"/style.css":       {"GET", 200, "text/css; charset=utf-8", "prefers-contrast"},
 		"/demo.yml":        {"GET", 200, "text/plain; charset=utf-8", "JSONSecureHTTP"},
 		"/demo-threads":    {"GET", 200, "application/json", `[{"forum":"demo","thread":"1"},{"forum":"gazette","thread":"2201"}`},

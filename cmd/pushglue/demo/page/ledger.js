@@ -30,8 +30,8 @@ function pipeline(p) {
   });
   const pub = p.publish;
   const rest = pub.failed + pub.returned;
-  const more = [rest ? `${rest} not` : '', pub.inFlight ? `${pub.inFlight} in flight` : ''].filter(Boolean).join(', ');
-  rows.push(row('publisher', String(pub.in), '→', String(pub.published), more, mark(pub.in === pub.published + rest + pub.inFlight)));
+  const more = [pub.replaced ? `${pub.replaced} replaced` : '', rest ? `${rest} not` : '', pub.inFlight ? `${pub.inFlight} in flight` : ''].filter(Boolean).join(', ');
+  rows.push(row('publisher', String(pub.in), '→', String(pub.published), more, mark(pub.in === pub.published + pub.replaced + rest + pub.inFlight)));
   return h('div', { class: 'account' }, h('h3', {}, p.name), h('table', {}, h('tbody', {}, ...rows)));
 }
 

@@ -42,13 +42,11 @@ const accounts = []; // when the last ones came, and what was claimed by then
 const stream = new Stream({
   post_save: comment,
   post_delete: comment,
-  trace(event) {
-    const trace = JSON.parse(event.data);
+  trace({ data: trace }) {
     picture.show(trace);
     jobs.take(trace);
   },
-  ledger(event) {
-    const account = JSON.parse(event.data);
+  ledger({ data: account }) {
     run ??= account.run;
     if (account.run !== run) location.reload(); // another demo, whose ids begin anew
     showPast(false);
@@ -61,9 +59,9 @@ const stream = new Stream({
   if (state === 'lost') showPast(true);
 });
 
-function comment(event) {
-  composer.arrived(event.lastEventId);
-  thread.take(event.type, event);
+function comment(message) {
+  composer.arrived(message.id);
+  thread.take(message);
 }
 
 // showPast tells of the numbers that they are no news any more, or that they are.

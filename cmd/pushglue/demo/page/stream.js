@@ -1,4 +1,6 @@
 // stream.js: the one EventSource of this tab.
+import { parse } from './dom.js';
+import { coalesced, unpack } from './pushglue.js';
 
 // Stream subscribes to a channel and to what the demo tells of itself. A browser opens six connections
 // to a server at most, over all tabs, so each tab has one stream for everything.
@@ -6,7 +8,7 @@ export class Stream {
   #source;
   #retry;
 
-  // on has a function for each type of event; onState is told connecting, live or lost.
+  // on has a function for each type of message; onState is told connecting, live or lost.
   constructor(on, onState) {
     this.on = on;
     this.onState = onState;
@@ -26,11 +28,15 @@ export class Stream {
       // It reconnects by itself, unless the server answered with an error.
       if (source.readyState === EventSource.CLOSED) this.#retry = setTimeout(() => this.open(channel), 2000);
     };
-    for (const [type, handle] of Object.entries(this.on)) {
+    for (const type of [...Object.keys(this.on), coalesced]) {
       source.addEventListener(type, (event) => {
-        if (source === this.#source) handle(event);
+        if (source === this.#source) this.#take(unpack(event, parse));
       });
     }
+  }
+
+  #take(messages) {
+    for (const message of messages) this.on[message.type]?.(message);
   }
 }
 

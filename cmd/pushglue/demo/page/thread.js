@@ -1,5 +1,5 @@
 // thread.js: the comments of a channel, live.
-import { $, age, h, parse, still } from './dom.js';
+import { $, age, h, still } from './dom.js';
 import { Seen } from './stream.js';
 
 const mostPosts = 60;
@@ -60,9 +60,7 @@ export class Thread {
   }
 
   // take shows what a message says, at once or, when they come fast, with others.
-  take(type, event) {
-    const comment = parse(event.data);
-    const id = String(comment.id);
+  take({ id, type, data: comment }) {
     if (!this.#seen.add(id)) return;
     if (this.#held && !this.#own.has(id)) {
       this.#held.push([type, comment]);

@@ -1,0 +1,93 @@
+package glue
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Coalesce makes one publish of several messages of a pipeline that go to the same channels, so that a
+// hot channel costs a reader one write for all that came within a window.
+//
+// They travel as one message of the type CoalescedType, with the id of the last of them. Its body is a
+// JSON array of objects, in order: id; type, unless it is empty; data, which is the body as JSON where it
+// is a parsed object, else its text. A message that finds no company goes out as it is.
+//
+// The order is kept in each channel: a message joins others only if none that went to one of its
+// channels since goes out later than they do.
+type Coalesce struct {
+	Window time.Duration // how long a message may wait for others; 0 for those of its batch only
+	Count  int           // most messages of one publish
+	Bytes  int           // longest body of one publish; a single message may be longer
+
+	// Key, unless it is nil, tells what a message is about; false if about nothing. Of the messages to the
+	// same channels about the same, only the newest is published: its outcome is theirs.
+	Key func(m *Message) (key string, ok bool)
+}
+
+// CoalescedType is the type of a message that carries others.
+const CoalescedType = "coalesced"
+
+// DefaultCoalesce returns what an empty setting in the pipelines file selects.
+func DefaultCoalesce() Coalesce {
+	return Coalesce{Window: 25 * time.Millisecond, Count: 100, Bytes: 32 << 10}
+}
+
+// publish publishes a batch as Publisher.Publish does, in groups, and returns how many of the messages
+// were replaced by one that was published.
+func (c *Coalesce) publish(ctx context.Context, to Publisher, batch []*Message, outcomes []error) (replaced int) {
+	groups, places := c.group(batch, outcomes)
+	messages, results := make([]*Message, len(groups)), make([]error, len(groups))
+	for g := range groups {
+		messages[g], results[g] = groups[g].message(), groups[g].earlier
+	}
+	to.Publish(ctx, messages, results)
+
+	var alone []int
+	for i, g := range places {
+		outcomes[i] = results[g]
+		if groups[g].all > 1 && IsPermanent(results[g]) {
+			alone = append(alone, i)
+		}
+	}
+	for g := range groups {
+		if results[g] == nil {
+			replaced += groups[g].all - groups[g].count
+		}
+	}
+	publishAlone(ctx, to, alone, batch, outcomes)
+	return replaced
+}
+
+// publishAlone publishes the messages at the given places of a batch one by one. What was refused for good
+// is the fault of one of them, or of their number: the others must not stall with it.
+func publishAlone(ctx context.Context, to Publisher, places []int, batch []*Message, outcomes []error) {
+	if len(places) == 0 {
+		return
+	}
+	messages, results := make([]*Message, len(places)), make([]error, len(places))
+	for n, i := range places {
+		messages[n], results[n] = batch[i], outcomes[i]
+	}
+	to.Publish(ctx, messages, results)
+	for n, i := range places {
+		outcomes[i] = results[n]
+	}
+}
+
+// What a batch's runs are told apart by when it is published.
+func isCoalesced(p *Pipeline) bool { return p.Coalesce != nil }
+func isSingle(p *Pipeline) bool    { return p.Coalesce == nil }
+func isAny(*Pipeline) bool         { return true }
+
+// windowOf returns how long the messages of a feed may wait for others: the shortest window of the
+// pipelines that coalesce; 0 if none does.
+func windowOf(pipelines []*Pipeline) time.Duration {
+	var window time.Duration
+	for n, p := range slices.DeleteFunc(slices.Clone(pipelines), isSingle) {
+		if n == 0 || p.Coalesce.Window < window {
+			window = p.Coalesce.Window
+		}
+	}
+	return window
+}
