@@ -32,7 +32,8 @@ type host struct {
 	// exchanging is held while requests are on the way, so that batches do not mix.
 	exchanging sync.Mutex
 	carrier    carrier
-	window     int // requests of the next exchange: fewer after a failure, so that little is sent twice
+	window     int       // requests of the next exchange: fewer after a failure, so that little is sent twice
+	audience   *audience // nil unless messages that nobody listens to are skipped
 
 	pinger   http.RoundTripper
 	timeout  time.Duration
@@ -58,9 +59,15 @@ func newHost(stop context.Context, base *url.URL, c Config) *host {
 		h.carrier = &roundTripper{c.Transport, base, c.Module, c.Timeout}
 	} else {
 		h.carrier = newPipe(base, c.TLS, c.Timeout)
-		h.pinger = newPingTransport(c.TLS, c.Timeout)
+		pinger := newTransport(c.TLS, c.Timeout)
+		pinger.DisableKeepAlives = true
+		h.pinger = pinger
 	}
-	h.health = health{log: c.Log.With().Str("host", h.name).Logger(), ping: h.ping, stop: stop}
+	log := c.Log.With().Str("host", h.name).Logger()
+	h.health = health{log: log, ping: h.ping, stop: stop}
+	if c.SkipEmpty {
+		h.audience = newAudience(base, c, log)
+	}
 	return h
 }
 
@@ -70,8 +77,8 @@ const maxWindow = 256
 // errDown is the answer of a host that is down.
 var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 
-// publish sends the requests in order and writes an answer for each: nil for accepted,
-// errDown, a permanent error, or an error that may pass. n is the host's number.
+// publish sends the requests in order and writes an answer for each: nil for accepted, or skipped
+// because nobody listens; errDown, a permanent error, or an error that may pass. n is the host's number.
 func (h *host) publish(ctx context.Context, requests []request, n int, answers []error) {
 	var todo []int
 	for i := range requests {
@@ -86,12 +93,17 @@ func (h *host) publish(ctx context.Context, requests []request, n int, answers [
 		fill(answers, todo, errDown)
 		return
 	}
+	sums := glue.HostSums{Name: h.name}
+	defer func() { h.ledger.AddHost(sums) }()
+	if h.audience != nil && !trial { // a trial is a message, whoever listens
+		due := len(todo)
+		todo = h.audience.skip(ctx, requests, todo)
+		sums.Skipped = int64(due - len(todo))
+	}
 	d := delivery{host: h, requests: requests, answers: answers, todo: todo, refusals: maxRefusals}
 	if trial {
 		d.refusals = 1
 	}
-	sums := glue.HostSums{Name: h.name}
-	defer func() { h.ledger.AddHost(sums) }()
 	for len(d.todo) > 0 {
 		if err := d.exchange(ctx, &sums); err != nil {
 			fill(answers, d.todo, err)
@@ -210,16 +222,18 @@ func (h *host) close() {
 	h.exchanging.Lock()
 	defer h.exchanging.Unlock()
 	h.carrier.close()
+	if h.audience != nil {
+		h.audience.close()
+	}
 }
 
-// newPingTransport returns the transport for health checks, which have a connection of their own. There is
+// newTransport returns a transport for what is asked beside messages, over connections of its own. There is
 // no proxy: push hosts are near.
-func newPingTransport(config *tls.Config, timeout time.Duration) *http.Transport {
+func newTransport(config *tls.Config, timeout time.Duration) *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: timeout,
-		DisableKeepAlives:   true,
 	}
 }
 
