@@ -29,6 +29,7 @@ type config struct {
 	PushHosts   []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
 	PushModule  string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
 	PushTimeout time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
+	SkipEmpty   bool          `split_words:"true" default:"false" desc:"send a push host nothing that nobody listens to there; push-stream that stores nothing only"`
 	Batch       int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
 	InFlight    int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
 	Attempts    int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
@@ -51,6 +52,8 @@ func readConfig() (config, error) {
 	check(err == nil, "DIALECT", "%v", err)
 	_, err = push.ParseModule(c.PushModule)
 	check(err == nil, "PUSH_MODULE", "%v", err)
+	err = push.CheckSkipEmpty(push.Module(c.PushModule))
+	check(!c.SkipEmpty || err == nil, "SKIP_EMPTY", "%v", err)
 	err = push.CheckHosts(c.PushHosts)
 	check(err == nil, "PUSH_HOSTS", "%v", err)
 	_, err = c.level()

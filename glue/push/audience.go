@@ -45,8 +45,8 @@ const (
 )
 
 // errStores is why nothing can be skipped on a host that stores messages.
-var errStores = errors.New("it stores messages for readers that come back, and they would miss what was skipped; " +
-	"set push_stream_store_messages off on the host if they may, else PUSHGLUE_SKIP_EMPTY to false")
+var errStores = errors.New("it stores messages for readers that come back, who would miss what was skipped; " +
+	"if they may, set push_stream_store_messages off there")
 
 // CheckSkipEmpty returns an error if New would refuse Config.SkipEmpty for hosts that run m.
 func CheckSkipEmpty(m Module) error {
