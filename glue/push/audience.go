@@ -21,10 +21,10 @@ import (
 //
 // Whatever is unexpected ends in publishing everything.
 type audience struct {
-	host  *roundTripper
-	log   zerolog.Logger
-	again time.Time // when the host is asked next, after an answer that let nothing be skipped
-	said  string    // what was logged last
+	*roundTripper // to the host
+	log           zerolog.Logger
+	again         time.Time // when the host is asked next, after an answer that let nothing be skipped
+	said          string    // what was logged last
 }
 
 const (
@@ -35,9 +35,6 @@ const (
 	// maxList bounds the channels in one request, in bytes, so that its head fits
 	// into client_header_buffer_size of the shipped internal-headers.conf.
 	maxList = 30_000
-
-	// maxStatistics bounds an answer, in bytes. It has about 100 for each channel, beside the name.
-	maxStatistics = 4 << 20
 
 	// audiencePause is how long a host is left alone that let nothing be skipped: neither a host that stores
 	// nor one that does not answer should cost each batch a question.
@@ -62,7 +59,7 @@ func newAudience(base *url.URL, c Config, log zerolog.Logger) *audience {
 	if transport == nil {
 		transport = newTransport(c.TLS, c.Timeout)
 	}
-	return &audience{host: &roundTripper{transport, base, c.Module, c.Timeout}, log: log}
+	return &audience{roundTripper: &roundTripper{transport, base, c.Module, c.Timeout}, log: log}
 }
 
 // check returns why nothing is skipped on the host; nil if something is.
@@ -74,10 +71,13 @@ func (a *audience) check(ctx context.Context) error {
 // skip returns those of todo, which are places in requests, that somebody listens to: all, when that is
 // not known.
 func (a *audience) skip(ctx context.Context, requests []request, todo []int) []int {
-	if len(todo) == 0 || time.Now().Before(a.again) {
+	if time.Now().Before(a.again) {
 		return todo
 	}
 	heard, names := channelsOf(requests, todo)
+	if len(names) == 0 {
+		return todo
+	}
 	if err := a.ask(ctx, heard, names); err != nil {
 		if ctx.Err() == nil {
 			a.again = time.Now().Add(audiencePause)
@@ -136,7 +136,7 @@ func anyOf(heard map[string]bool, channels []string) bool {
 // ask marks in heard those of names that somebody listens to. An error, such as errStores, means that
 // nothing may be skipped. The host's timeout bounds all of it.
 func (a *audience) ask(ctx context.Context, heard map[string]bool, names []string) error {
-	ctx, cancel := context.WithTimeout(ctx, a.host.timeout)
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	err := a.probe(ctx)
 	for more := true; more && err == nil; more = len(names) > 0 {
@@ -155,19 +155,21 @@ func (a *audience) ask(ctx context.Context, heard map[string]bool, names []strin
 func (a *audience) probe(ctx context.Context) error {
 	m := glue.NewMessage("", []byte("probe"))
 	m.Channels = []string{probeChannel}
-	answer, err := a.host.post(ctx, &request{message: m, body: m.Body()})
-	if err != nil {
-		return err
+	answer, err := a.post(ctx, &request{message: m, body: m.Body()})
+	if err == nil {
+		err = answer.outcome()
 	}
-	return answer.outcome()
+	if err != nil {
+		return fmt.Errorf("a message to %s: %w", probeChannel, err)
+	}
+	return nil
 }
 
 // fitting returns how many of names one request holds.
 func fitting(names []string) int {
 	size := len(probeChannel)
 	for n, name := range names {
-		// A byte may take three when it is encoded.
-		if size += 1 + 3*len(name); size > maxList && n > 0 {
+		if size += 1 + encodedLen(name); size > maxList {
 			return n
 		}
 	}
@@ -176,7 +178,7 @@ func fitting(names []string) int {
 
 // tally asks the host about names.
 func (a *audience) tally(ctx context.Context, heard map[string]bool, names []string) error {
-	u := *a.host.base
+	u := *a.base
 	u.Path += "/channels-stats"
 	u.RawQuery = string(appendQuery(nil, append(names[:len(names):len(names)], probeChannel)))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -185,12 +187,12 @@ func (a *audience) tally(ctx context.Context, heard map[string]bool, names []str
 	}
 	req.Header.Set("User-Agent", "pushglue")
 	req.Header.Set("Accept", "application/json")
-	resp, err := a.host.RoundTrip(req)
+	resp, err := a.RoundTrip(req)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatistics))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBody))
 	if err != nil {
 		return err
 	}
@@ -201,5 +203,5 @@ func (a *audience) tally(ctx context.Context, heard map[string]bool, names []str
 }
 
 func (a *audience) close() {
-	(&http.Client{Transport: a.host.RoundTripper}).CloseIdleConnections()
+	(&http.Client{Transport: a.RoundTripper}).CloseIdleConnections()
 }
