@@ -63,13 +63,15 @@ type PublishSums struct {
 	Retries   int64 `json:"retries"` // attempts after a message's first
 }
 
-// HostSums counts requests to one push host: sent = accepted + rejected + unanswered.
+// HostSums counts requests to one push host: sent = accepted + rejected + unanswered. No request was sent for
+// what was skipped, so that is in no sum.
 type HostSums struct {
 	Name       string `json:"name"`
 	Sent       int64  `json:"sent"`
 	Accepted   int64  `json:"accepted"`   // answered with 2xx
 	Rejected   int64  `json:"rejected"`   // answered with anything else
 	Unanswered int64  `json:"unanswered"` // connection or time ran out
+	Skipped    int64  `json:"skipped"`    // messages that nobody listened to there; published all the same
 }
 
 // AddFeed adds the counts in d to the feed that d names.
@@ -149,6 +151,7 @@ func (l *Ledger) AddHost(d HostSums) {
 	s.Accepted += d.Accepted
 	s.Rejected += d.Rejected
 	s.Unanswered += d.Unanswered
+	s.Skipped += d.Skipped
 }
 
 // Sums returns the counts as they stand.
@@ -212,7 +215,8 @@ func (s Sums) Write(w io.Writer) error {
 			p.Name, p.Publish.In, p.Publish.Published, p.Publish.Replaced, p.Publish.Failed, p.Publish.Returned, p.Publish.InFlight, p.Publish.Retries)
 	}
 	for _, h := range s.Hosts {
-		fmt.Fprintf(t, "host %s\tsent %d\taccepted %d\trejected %d\tunanswered %d\n", h.Name, h.Sent, h.Accepted, h.Rejected, h.Unanswered)
+		fmt.Fprintf(t, "host %s\tsent %d\taccepted %d\trejected %d\tunanswered %d\tskipped %d\n",
+			h.Name, h.Sent, h.Accepted, h.Rejected, h.Unanswered, h.Skipped)
 	}
 	return t.Flush()
 }

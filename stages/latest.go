@@ -2,6 +2,7 @@ package stages
 
 import (
 	"errors"
+	"strings"
 
 	"pushglue/glue"
 )
@@ -22,8 +23,9 @@ func ParseLatest(source string) (key func(*glue.Message) (string, bool), needsOb
 		if needsObject && m.Object() == nil {
 			return "", false
 		}
-		text, ok, err := t.render(m.Object())
-		return text, ok && err == nil
+		var text strings.Builder
+		key, ok, err := t.render(&text, m.Object())
+		return key, ok && err == nil
 	}
 	return key, needsObject, nil
 }

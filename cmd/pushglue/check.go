@@ -77,15 +77,27 @@ func checkHosts(ctx context.Context, w *wiring, out io.Writer) error {
 		return nil
 	}
 	var errs []error
-	health := w.push.Ping(ctx)
+	health, skips := w.push.Ping(ctx), w.push.Skips(ctx)
 	for _, name := range slices.Sorted(maps.Keys(health)) {
 		if err := health[name]; err != nil {
 			errs = append(errs, fmt.Errorf("push host %s: %w", name, err))
 			continue
 		}
 		fmt.Fprintf(out, "push host %s answers\n", name)
+		if err, asked := skips[name]; asked {
+			writeSkip(out, err)
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// writeSkip tells whether messages are skipped on the push host that was named last, where they shall be.
+func writeSkip(out io.Writer, err error) {
+	if err != nil {
+		fmt.Fprintf(out, "warning: nothing is skipped on it: %v\n", err)
+		return
+	}
+	fmt.Fprintln(out, "messages that nobody listens to are skipped on it")
 }
 
 // checkFiles looks whether the files of publishers can be written.

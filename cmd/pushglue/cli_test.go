@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"pushglue/glue/gluetest"
 	"pushglue/glue/gluetest/service"
 )
 
@@ -69,6 +71,8 @@ func TestErrors(t *testing.T) {
 		},
 		"no host":        {"check", []string{"PUSH_HOSTS="}, "", 1, `pushglue: pipelines.yml:5:14: publisher push: PUSHGLUE_PUSH_HOSTS: no push hosts; .*\n`},
 		"wrong module":   {"check", []string{"PUSH_MODULE=apache"}, "", 1, `pushglue: PUSHGLUE_PUSH_MODULE: "apache" is no push module; there are push-stream and nchan\n`},
+		"no skipping":    {"check", []string{"SKIP_EMPTY=true"}, "", 1, `pushglue: PUSHGLUE_SKIP_EMPTY: nchan does not tell who listens to a channel, .* push-stream .*\n`},
+		"wrong truth":    {"check", []string{"SKIP_EMPTY=maybe"}, "", 1, `pushglue: PUSHGLUE_SKIP_EMPTY: "maybe" is no truth value, true or false\n`},
 		"wrong dialect":  {"check", []string{"DIALECT=ruby"}, "", 1, `pushglue: PUSHGLUE_DIALECT: .*thoonk.py.*thoonk.js.*\n`},
 		"wrong number":   {"check", []string{"BATCH=many"}, "", 1, `pushglue: PUSHGLUE_BATCH: "many" is no whole number\n`},
 		"wrong duration": {"check", []string{"DRAIN=10"}, "", 1, `pushglue: PUSHGLUE_DRAIN: "10" is no duration such as 500ms, 5s or 2m\n`},
@@ -199,6 +203,32 @@ func TestCheckConnects(t *testing.T) {
 	code, stdout, stderr := command(t, "", environment("REDIS_URL="+store.URL(), "PUSH_HOSTS="+host.InternalURL()), "check", "--connect")
 	if code != 0 || !strings.Contains(stdout, "redis answers") || !strings.Contains(stdout, "noeviction") || !strings.Contains(stdout, "answers\n") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// TestCheckTellsWhereMessagesAreSkipped asks push hosts that keep messages and one that does not. That is a
+// fake, so that the test runs everywhere; glue/push has the same with the real module.
+func TestCheckTellsWhereMessagesAreSkipped(t *testing.T) {
+	store := service.StartRedis(t)
+	stores, skips := gluetest.NewPushServer(), gluetest.NewPushServer()
+	skips.Store(0)
+	var urls []string
+	for _, host := range []*gluetest.PushServer{stores, skips} {
+		server := httptest.NewServer(host)
+		t.Cleanup(server.Close)
+		urls = append(urls, server.URL)
+	}
+	workdir(t, goodPipelines)
+	env := environment("REDIS_URL="+store.URL(), "PUSH_HOSTS="+strings.Join(urls, ","), "PUSH_MODULE=push-stream", "SKIP_EMPTY=true")
+	code, stdout, stderr := command(t, "", env, "check", "--connect")
+	host := func(i int) string { return "push host " + strings.TrimPrefix(urls[i], "http://") + " answers\n" }
+	for _, want := range []string{
+		host(0) + "warning: nothing is skipped on it: it stores messages for readers that come back, ",
+		host(1) + "messages that nobody listens to are skipped on it\n",
+	} {
+		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("exit code %d\n%s%s\nwant %s", code, stdout, stderr, want)
+		}
 	}
 }
 

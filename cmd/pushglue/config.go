@@ -30,6 +30,7 @@ type config struct {
 	PushModule      string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
 	PushConnections int           `split_words:"true" default:"1" desc:"connections to each push host, 1 to 64; with more than one, order is kept only among messages with the same first channel"`
 	PushTimeout     time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
+	SkipEmpty       bool          `split_words:"true" default:"false" desc:"send a push host nothing that nobody listens to there; push-stream that stores nothing only"`
 	Batch           int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
 	InFlight        int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
 	Attempts        int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
@@ -52,6 +53,8 @@ func readConfig() (config, error) {
 	check(err == nil, "DIALECT", "%v", err)
 	_, err = push.ParseModule(c.PushModule)
 	check(err == nil, "PUSH_MODULE", "%v", err)
+	err = push.CheckSkipEmpty(push.Module(c.PushModule))
+	check(!c.SkipEmpty || err == nil, "SKIP_EMPTY", "%v", err)
 	err = push.CheckHosts(c.PushHosts)
 	check(err == nil, "PUSH_HOSTS", "%v", err)
 	_, err = c.level()

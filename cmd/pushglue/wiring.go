@@ -50,11 +50,12 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 	if w.push != nil {
 		return w.push, nil
 	}
-	if push.CheckHosts(c.PushHosts) != nil {
-		return new(push.Publisher), nil // readConfig says what is wrong with them
+	module := push.Module(c.PushModule)
+	if push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
+		return new(push.Publisher), nil // readConfig says what is wrong
 	}
 	p, err := push.New(push.Config{
-		Hosts: c.PushHosts, Module: push.Module(c.PushModule), Timeout: c.PushTimeout, Connections: c.PushConnections, Ledger: ledger, Log: log,
+		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty, Ledger: ledger, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("PUSHGLUE_PUSH_HOSTS: %w", err)

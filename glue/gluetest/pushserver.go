@@ -35,6 +35,7 @@ type PushServer struct{ pushStore }
 func NewPushServer() *PushServer {
 	s := new(PushServer)
 	s.channels = make(map[string]*pushChannel)
+	s.maxStored = maxStored
 	s.started = time.Now()
 	return s
 }
@@ -277,7 +278,14 @@ func (s *PushServer) serveStats(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, s.totals())
 		return
 	}
-	details := s.details(strings.Split(id, "/"))
+	names := strings.Split(id, "/")
+	for i, name := range names {
+		if names[i], _ = cutBacktrack(name); len(names[i]) > glue.MaxChannelLen {
+			(&refusal{http.StatusBadRequest, "Channel id is too large."}).write(w)
+			return
+		}
+	}
+	details := s.details(names)
 	if details == nil {
 		w.WriteHeader(http.StatusNotFound)
 		return

@@ -41,6 +41,12 @@ func TestPushServerConforms(t *testing.T) {
 	conform.PushHost(t, public.URL, internal.URL, "push-stream")
 }
 
+func TestPushServerWithoutStoreConforms(t *testing.T) {
+	push, url := startPushServer(t)
+	push.Store(0)
+	conform.UnstoredPushHost(t, url, url)
+}
+
 func publish(t *testing.T, url, channels, body string) *http.Response {
 	t.Helper()
 	resp, err := http.Post(url+"/publish?id="+channels, "text/plain", strings.NewReader(body))
@@ -122,6 +128,9 @@ func TestPushServerStatistics(t *testing.T) {
 		"?id=ALL":             3,
 		"?id=thread:*":        2,
 		"?id=user:1/thread:2": 2,
+		"?id=user:1/thread:*": 2,
+		"?id=user:*":          1,
+		"?id=x*":              0,
 	}
 	for query, want := range tests {
 		resp, err := http.Get(url + "/channels-stats" + query)

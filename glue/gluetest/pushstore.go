@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxStored  = 20      // messages of each channel that are kept for readers who come back
+	maxStored  = 20      // messages of each channel that are kept for readers who come back, unless Store says otherwise
 	maxPending = 4 << 20 // bytes that a reader may be behind before it is cut off
 )
 
@@ -19,6 +19,7 @@ const (
 type pushStore struct {
 	mu        sync.Mutex
 	channels  map[string]*pushChannel
+	maxStored int // messages of each channel
 	readers   int
 	published int
 	lastTime  int64
@@ -146,6 +147,13 @@ func (s *pushStore) Close() error {
 	return nil
 }
 
+// Store sets how many messages of each channel are kept for readers who come back, from the next one on.
+func (s *pushStore) Store(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxStored = n
+}
+
 // publish gives a message to every channel's readers and stores it.
 func (s *pushStore) publish(names []string, m pushMessage) {
 	m.event = m.eventText()
@@ -158,7 +166,7 @@ func (s *pushStore) publish(names []string, m pushMessage) {
 		}
 		m.tag = s.lastTag
 		s.published++
-		s.channel(name).add(m)
+		s.channel(name).add(m, s.maxStored)
 	}
 }
 
@@ -172,11 +180,11 @@ func (s *pushStore) channel(name string) *pushChannel {
 	return channel
 }
 
-func (c *pushChannel) add(m pushMessage) {
+func (c *pushChannel) add(m pushMessage, maxStored int) {
 	c.published++
 	c.stored = append(c.stored, &m)
-	if len(c.stored) > maxStored {
-		c.stored = slices.Clone(c.stored[1:])
+	if over := len(c.stored) - maxStored; over > 0 {
+		c.stored = slices.Clone(c.stored[over:])
 	}
 	for reader := range c.readers {
 		reader.offer(&m)
@@ -265,20 +273,22 @@ func (s *pushStore) totals() map[string]any {
 	return stats
 }
 
-// details returns the statistics of the channels that names name, which may be "ALL" and
-// "prefix*": as one object, as a list under the host's, or nil when there are none.
+// details returns the statistics of the channels in a list, which may have "ALL" or "prefix*" in it: as one
+// object, as a list under the host's, or nil when there are none. Unlike push-stream's, its JSON is
+// good whatever the names are.
 func (s *pushStore) details(names []string) any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var infos []channelStats
-	for _, name := range s.named(names) {
+	listed, isPattern := s.listed(names)
+	infos := make([]channelStats, len(listed))
+	for i, name := range listed {
 		c := s.channels[name]
-		infos = append(infos, channelStats{Channel: name, Published: c.published, Stored: len(c.stored), Readers: len(c.readers)})
+		infos[i] = channelStats{Channel: name, Published: c.published, Stored: len(c.stored), Readers: len(c.readers)}
 	}
-	switch len(infos) {
-	case 0:
+	switch {
+	case len(infos) == 0 && !isPattern:
 		return nil
-	case 1:
+	case len(infos) == 1 && !isPattern:
 		return infos[0]
 	default:
 		stats := s.hostStats()
@@ -287,27 +297,31 @@ func (s *pushStore) details(names []string) any {
 	}
 }
 
-// named returns the names of the channels that patterns name, sorted. It walks through all channels only for
-// a pattern that may name many: every answer to a publisher comes this way.
-func (s *pushStore) named(patterns []string) []string {
+// listed returns the channels that names has, in its order and as often. The first pattern in it stands
+// for the whole list. Every answer to a publisher comes this way, so only a pattern walks through all channels.
+func (s *pushStore) listed(names []string) (listed []string, isPattern bool) {
+	for _, name := range names {
+		if prefix, _, ok := strings.Cut(name, "*"); ok {
+			return s.beginning(prefix), true
+		}
+		if name == "ALL" {
+			return s.beginning(""), true
+		}
+		if _, ok := s.channels[name]; ok {
+			listed = append(listed, name)
+		}
+	}
+	return listed, false
+}
+
+// beginning returns the names of all channels that begin with prefix.
+func (s *pushStore) beginning(prefix string) []string {
 	var names []string
-	for _, pattern := range patterns {
-		prefix, many := strings.CutSuffix(pattern, "*")
-		if pattern == "ALL" {
-			prefix, many = "", true
-		}
-		if !many {
-			if _, ok := s.channels[pattern]; ok {
-				names = append(names, pattern)
-			}
-			continue
-		}
-		for name := range s.channels {
-			if strings.HasPrefix(name, prefix) {
-				names = append(names, name)
-			}
+	for name := range s.channels {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }

@@ -32,6 +32,7 @@ type host struct {
 	// exchanging is held while requests are on the way, so that batches do not mix.
 	exchanging sync.Mutex
 	lanes      []*lane
+	audience   *audience // nil unless messages that nobody listens to are skipped
 
 	pinger   http.RoundTripper
 	timeout  time.Duration
@@ -69,9 +70,15 @@ func newHost(stop context.Context, base *url.URL, c Config) *host {
 		h.lanes = append(h.lanes, l)
 	}
 	if h.pinger == nil {
-		h.pinger = newPingTransport(c.TLS, c.Timeout)
+		pinger := newTransport(c.TLS, c.Timeout)
+		pinger.DisableKeepAlives = true
+		h.pinger = pinger
 	}
-	h.health = health{log: c.Log.With().Str("host", h.name).Logger(), ping: h.ping, stop: stop}
+	log := c.Log.With().Str("host", h.name).Logger()
+	h.health = health{log: log, ping: h.ping, stop: stop}
+	if c.SkipEmpty {
+		h.audience = newAudience(base, c, log)
+	}
 	return h
 }
 
@@ -81,48 +88,49 @@ const maxWindow = 256
 // errDown is the answer of a host that is down.
 var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 
-// publish sends the requests, in order on each lane, and writes an answer for each: nil for accepted,
-// errDown, a permanent error, or an error that may pass. n is the host's number.
+// publish sends the requests, in order on each lane, and writes an answer for each: nil for accepted, or
+// skipped because nobody listens; errDown, a permanent error, or an error that may pass. n is the host's number.
 func (h *host) publish(ctx context.Context, requests []request, n int, answers []error) {
-	todo := make([][]int, len(h.lanes))
+	var todo []int
 	for i := range requests {
 		if r := &requests[i]; r.err == nil && !r.has[n] {
-			l := r.lane(len(h.lanes))
-			todo[l] = append(todo[l], i)
+			todo = append(todo, i)
 		}
 	}
 	h.exchanging.Lock()
 	defer h.exchanging.Unlock()
-	var wg sync.WaitGroup
-	for l := range h.lanes[1:] {
-		wg.Go(func() { h.deliver(ctx, h.lanes[1+l], requests, todo[1+l], answers) })
+	refusals := maxRefusals
+	switch ok, trial := h.health.allow(); {
+	case !ok:
+		fill(answers, todo, errDown)
+		return
+	case trial: // which is a message, whoever listens
+		refusals = 1
+	case h.audience != nil:
+		due := len(todo)
+		todo = h.audience.skip(ctx, requests, todo)
+		h.ledger.AddHost(glue.HostSums{Name: h.name, Skipped: int64(due - len(todo))})
 	}
-	h.deliver(ctx, h.lanes[0], requests, todo[0], answers)
+	var wg sync.WaitGroup
+	for l, todo := range h.split(requests, todo) {
+		if d := (delivery{host: h, lane: h.lanes[l], requests: requests, answers: answers, todo: todo, refusals: refusals}); len(todo) > 0 {
+			wg.Go(func() { d.deliver(ctx) })
+		}
+	}
 	wg.Wait()
 }
 
-// deliver sends the requests in todo over one lane.
-func (h *host) deliver(ctx context.Context, l *lane, requests []request, todo []int, answers []error) {
-	if len(todo) == 0 {
-		return
+// split returns what is to be done on each lane.
+func (h *host) split(requests []request, todo []int) [][]int {
+	if len(h.lanes) == 1 {
+		return [][]int{todo}
 	}
-	ok, trial := h.health.allow()
-	if !ok {
-		fill(answers, todo, errDown)
-		return
+	parts := make([][]int, len(h.lanes))
+	for _, i := range todo {
+		l := requests[i].lane(len(h.lanes))
+		parts[l] = append(parts[l], i)
 	}
-	d := delivery{host: h, lane: l, requests: requests, answers: answers, todo: todo, refusals: maxRefusals}
-	if trial {
-		d.refusals = 1
-	}
-	sums := glue.HostSums{Name: h.name}
-	defer func() { h.ledger.AddHost(sums) }()
-	for len(d.todo) > 0 {
-		if err := d.exchange(ctx, &sums); err != nil {
-			fill(answers, d.todo, err)
-			return
-		}
-	}
+	return parts
 }
 
 func fill(answers []error, places []int, err error) {
@@ -140,6 +148,18 @@ type delivery struct {
 	todo     []int // what is not answered, in order
 	refusals int64 // in a row, after which the host is down
 	attempts int   // of the first of todo that got no answer
+}
+
+// deliver sends all requests in todo, or fails them.
+func (d *delivery) deliver(ctx context.Context) {
+	sums := glue.HostSums{Name: d.name}
+	for len(d.todo) > 0 {
+		if err := d.exchange(ctx, &sums); err != nil {
+			fill(d.answers, d.todo, err)
+			break
+		}
+	}
+	d.ledger.AddHost(sums)
 }
 
 // exchange sends what is next and takes the answers. err tells why nothing more can be sent now.
@@ -238,16 +258,18 @@ func (h *host) close() {
 	for _, l := range h.lanes {
 		l.carrier.close()
 	}
+	if h.audience != nil {
+		h.audience.close()
+	}
 }
 
-// newPingTransport returns the transport for health checks, which have a connection of their own. There is
+// newTransport returns a transport for what is asked beside messages, over connections of its own. There is
 // no proxy: push hosts are near.
-func newPingTransport(config *tls.Config, timeout time.Duration) *http.Transport {
+func newTransport(config *tls.Config, timeout time.Duration) *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: timeout,
-		DisableKeepAlives:   true,
 	}
 }
 

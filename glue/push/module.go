@@ -64,6 +64,17 @@ func appendQuery(b []byte, channels []string) []byte {
 	return b
 }
 
+// encodedLen returns how many bytes appendQuery makes of a name.
+func encodedLen(name string) int {
+	n := len(name)
+	for _, c := range []byte(name) {
+		if !isPlain(c) {
+			n += len("%00") - 1
+		}
+	}
+	return n
+}
+
 // isPlain reports whether c stands for itself in a query.
 func isPlain(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||

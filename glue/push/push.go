@@ -35,6 +35,7 @@ type Config struct {
 	Module      Module            // what the hosts run
 	Timeout     time.Duration     // for a connection, and for each answer; default 5s
 	Connections int               // to each host; default 1. With more, only messages with the same first channel keep their order.
+	SkipEmpty   bool              // send a host nothing that nobody listens to there; see CheckSkipEmpty
 	TLS         *tls.Config       // for https; nil for the system's authorities
 	Transport   http.RoundTripper // carries requests one by one, as tests want it; nil for a pipelined connection to each host
 	Ledger      *glue.Ledger      // nil for one of its own
@@ -64,6 +65,11 @@ func New(c Config) (*Publisher, error) {
 	bases, err := parseBases(c.Hosts)
 	if err != nil {
 		return nil, err
+	}
+	if c.SkipEmpty {
+		if err := CheckSkipEmpty(c.Module); err != nil {
+			return nil, err
+		}
 	}
 	stopping, stop := context.WithCancel(context.Background())
 	p := &Publisher{module: c.Module, stop: stop}
@@ -180,6 +186,18 @@ func (p *Publisher) Ping(ctx context.Context) map[string]error {
 		health[h.name] = h.ping(ctx)
 	}
 	return health
+}
+
+// Skips asks every host whether messages that nobody listens to are skipped on it, and returns why not,
+// by the host's name; nothing without Config.SkipEmpty.
+func (p *Publisher) Skips(ctx context.Context) map[string]error {
+	skips := map[string]error{}
+	for _, h := range p.hosts {
+		if h.audience != nil {
+			skips[h.name] = h.audience.check(ctx)
+		}
+	}
+	return skips
 }
 
 // Close ends what p does beside Publish, and closes its connections.

@@ -66,9 +66,6 @@ func (r *request) check() error {
 
 // lane returns which of n lanes the request takes: the same for all messages with the same first channel.
 func (r *request) lane(n int) int {
-	if n == 1 {
-		return 0
-	}
 	h := fnv.New32a()
 	_, _ = io.WriteString(h, r.message.Channels[0]) // never fails
 	return int(h.Sum32() % uint32(n))

@@ -48,6 +48,9 @@ func (t *roundTripper) post(ctx context.Context, r *request) (answer, error) {
 			req.Header.Set(f.name, f.value)
 		}
 	}
+	// Not sent. It lets net/http send again what it sent on a connection that the host was closing: readers
+	// drop what they have seen.
+	req.Header["Idempotency-Key"] = nil
 	resp, err := t.RoundTrip(req)
 	if err != nil {
 		return answer{}, err

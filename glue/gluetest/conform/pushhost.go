@@ -21,14 +21,7 @@ const patience = 10 * time.Second
 // under publicURL and whose publishers' URLs are under internalURL. The module is "push-stream"
 // or "nchan": the differences between the two are part of what is checked.
 func PushHost(t *testing.T, publicURL, internalURL, module string) {
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	h := &pushHost{
-		public:   publicURL,
-		internal: internalURL,
-		nchan:    module == "nchan",
-		client:   &http.Client{Transport: transport, Timeout: patience},
-	}
+	h := newPushHost(t, publicURL, internalURL, module)
 	t.Run("bodies", h.testBodies)
 	t.Run("id and type", h.testIDAndType)
 	t.Run("many channels in one request", h.testManyChannels)
@@ -49,9 +42,31 @@ func PushHost(t *testing.T, publicURL, internalURL, module string) {
 	}
 	t.Run("long polling", h.testLongPolling)
 	t.Run("statistics", h.testStatistics)
+	if !h.nchan { // which has none
+		t.Run("statistics of channels", h.testStatisticsOfChannels)
+		t.Run("statistics count readers", h.testStatisticsCountReaders)
+	}
 	t.Run("health", h.testHealth)
 	if publicURL != internalURL {
 		t.Run("the public side does not publish", h.testPublicDoesNotPublish)
+	}
+}
+
+// UnstoredPushHost checks a push-stream host that keeps nothing for readers who come back.
+func UnstoredPushHost(t *testing.T, publicURL, internalURL string) {
+	h := newPushHost(t, publicURL, internalURL, "push-stream")
+	t.Run("nothing is replayed", h.testUnstored)
+	t.Run("statistics count readers", h.testStatisticsCountReaders)
+}
+
+func newPushHost(t *testing.T, publicURL, internalURL, module string) *pushHost {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &pushHost{
+		public:   publicURL,
+		internal: internalURL,
+		nchan:    module == "nchan",
+		client:   &http.Client{Transport: transport, Timeout: patience},
 	}
 }
 

@@ -54,6 +54,11 @@ func NginxWorkers(n int) NginxOption {
 	return func(host *Nginx, _ map[string]string) { host.workers = n }
 }
 
+// NginxStore says whether a push-stream host keeps messages for readers that come back. As shipped it does.
+func NginxStore(on bool) NginxOption {
+	return func(host *Nginx, _ map[string]string) { host.Store(on) }
+}
+
 // StartNginx runs nginx with module, which is Nchan or PushStream, and a copy of the shipped
 // configuration in which only ports, paths and sizes are the test's own. It stops with the test,
 // whose log gets nginx's error log if the test failed.
@@ -147,6 +152,25 @@ func workerUser() string {
 		return "user root;\n"
 	}
 	return ""
+}
+
+// Store changes whether a push-stream host keeps messages for readers that come back, from its next
+// Start or Reload on.
+func (n *Nginx) Store(on bool) {
+	n.tb.Helper()
+	const path = "push-stream/publish.conf"
+	shipped, err := os.ReadFile(filepath.Join(configurations(), path))
+	if err != nil {
+		n.tb.Fatalf("read the nginx configuration: %v", err)
+	}
+	text := string(shipped)
+	if !on {
+		text = strings.Replace(text, "push_stream_store_messages on;", "push_stream_store_messages off;", 1)
+		if text == string(shipped) {
+			n.tb.Fatalf("%s does not store as shipped", path)
+		}
+	}
+	n.replace(path, text)
 }
 
 // replace writes text into a file of the copied tree, which must be one that is shipped.

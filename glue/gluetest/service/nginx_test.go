@@ -33,6 +33,11 @@ func TestNginxConforms(t *testing.T) {
 	})
 }
 
+func TestNginxWithoutStoreConforms(t *testing.T) {
+	n := StartNginx(t, PushStream, NginxStore(false))
+	conform.UnstoredPushHost(t, n.PublicURL(), n.InternalURL())
+}
+
 func TestNginxWorkers(t *testing.T) {
 	eachModule(t, func(t *testing.T, module string) {
 		n := StartNginx(t, module, NginxWorkers(2))
