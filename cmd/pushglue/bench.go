@@ -20,7 +20,7 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure the daemon and its push hosts",
 	}
-	cmd.AddCommand(newBenchPublishCommand(), newBenchDaemonCommand())
+	cmd.AddCommand(newBenchPublishCommand(), newBenchSubscribeCommand(), newBenchDaemonCommand(), newBenchReadersCommand())
 	return cmd
 }
 
@@ -31,7 +31,7 @@ func newBenchPublishCommand() *cobra.Command {
 		Use:   "publish",
 		Short: "Measure the whole path from the queue to the push hosts",
 		Args:  arguments(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: interruptible(func(c *cobra.Command, _ []string) error {
 			settings, err := readConfig()
 			if err != nil {
 				return err
@@ -51,12 +51,7 @@ func newBenchPublishCommand() *cobra.Command {
 				return err
 			}
 			p.Progress = c.ErrOrStderr()
-			p.Daemon = func(pipelines string) *exec.Cmd {
-				daemon := exec.Command(os.Args[0], "bench", "daemon")
-				daemon.Env = append(os.Environ(), "PUSHGLUE_PIPELINES="+pipelines, "PUSHGLUE_HTTP_ADDR=", "PUSHGLUE_ANONYMIZE_KEY=0123456789abcdef0123456789abcdef")
-				daemon.Stderr = c.ErrOrStderr()
-				return daemon
-			}
+			p.Daemon = func(pipelines string) *exec.Cmd { return benchDaemon(c, pipelines) }
 			report, err := bench.Publish(c.Context(), p)
 			if err != nil {
 				return err
@@ -67,7 +62,7 @@ func newBenchPublishCommand() *cobra.Command {
 			text, _ := json.MarshalIndent(report, "", "  ")
 			_, err = fmt.Fprintln(c.OutOrStdout(), string(text))
 			return err
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.IntVar(&p.Jobs, "jobs", 200_000, "how many jobs to put")
@@ -82,6 +77,12 @@ func newBenchPublishCommand() *cobra.Command {
 	return cmd
 }
 
+func benchDaemon(c *cobra.Command, pipelines string) *exec.Cmd {
+	daemon := benchProcess(c, "daemon")
+	daemon.Env = append(os.Environ(), "PUSHGLUE_PIPELINES="+pipelines, "PUSHGLUE_HTTP_ADDR=", "PUSHGLUE_ANONYMIZE_KEY=0123456789abcdef0123456789abcdef")
+	return daemon
+}
+
 // newBenchDaemonCommand is the daemon of a bench: the same as run, with a report of itself at its end.
 func newBenchDaemonCommand() *cobra.Command {
 	return &cobra.Command{
@@ -89,6 +90,7 @@ func newBenchDaemonCommand() *cobra.Command {
 		Hidden: true,
 		Args:   arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			defer endWithInput(c)()
 			meter := bench.NewMeter()
 			if err := daemon(c, meter); err != nil {
 				return err
@@ -108,11 +110,15 @@ func refuseRemote(c config) error {
 				return fmt.Errorf("%s: it is no URL", name)
 			}
 			if host := u.Hostname(); u.Scheme != "unix" && !isLoopback(host) {
-				return fmt.Errorf("%s: %s is not this machine; a bench loads it as much as it can: --allow-remote if you mean it", name, host)
+				return notThisMachine(name, host)
 			}
 		}
 	}
 	return nil
+}
+
+func notThisMachine(name, host string) error {
+	return fmt.Errorf("%s: %s is not this machine; a bench loads it as much as it can: --allow-remote if you mean it", name, host)
 }
 
 func isLoopback(host string) bool {

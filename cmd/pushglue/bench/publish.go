@@ -58,11 +58,7 @@ const tick = time.Millisecond
 // Publish fills the feed, has a daemon work it off, and reports how that went. It deletes the feed at its end,
 // whatever happens.
 func Publish(ctx context.Context, c PublishConfig) (report PublishReport, err error) {
-	defer func() {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = errors.Join(err, c.Feed.Delete(clean))
-	}()
+	defer func() { err = errors.Join(err, deleteFeed(ctx, c.Feed)) }()
 	p := &producer{feed: c.Feed, jobs: newJobs(c.Channels, c.Size), progress: c.Progress}
 	if c.Rate == 0 {
 		if err := p.fill(ctx, c.Jobs); err != nil {
@@ -230,7 +226,11 @@ func startDaemon(ctx context.Context, c PublishConfig) (*daemon, error) {
 	if err := errors.Join(err, f.Close(), ctx.Err()); err != nil {
 		return nil, errors.Join(err, os.Remove(d.file))
 	}
-	if err := d.cmd.Start(); err != nil {
+	_, err = d.cmd.StdinPipe() // at whose end it ends
+	if err == nil {
+		err = d.cmd.Start()
+	}
+	if err != nil {
 		return nil, errors.Join(err, os.Remove(d.file))
 	}
 	go func() {
