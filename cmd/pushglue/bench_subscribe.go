@@ -238,8 +238,11 @@ func printDeliveries(t io.Writer, r bench.SubscribeReport) {
 	}
 	printQuantiles(t, "put to accepted", r.Accepted)
 	printQuantiles(t, "put to reader", r.Latency)
-	fmt.Fprintf(t, "daemon's CPU\t%.1f µs a message\n", r.JobCPU)
-	fmt.Fprintf(t, "readers' CPU\t%.2f µs a delivery\n", r.ReaderCPU)
+	fmt.Fprintf(t, "CPU, daemon\t%.1f µs a message\n", r.DaemonCPU)
+	if r.ServerCPU > 0 {
+		fmt.Fprintf(t, "CPU, server\t%.1f µs a delivery\n", r.ServerCPU)
+	}
+	fmt.Fprintf(t, "CPU, readers\t%.1f µs a delivery\n", r.ReaderCPU)
 }
 
 func printQuantiles(t io.Writer, what string, q *bench.Quantiles) {

@@ -29,6 +29,7 @@ type readersProcess struct {
 	orders *json.Encoder // to its standard input
 
 	Progress
+	up     bool
 	ready  bool
 	report *crowdReport
 }
@@ -36,7 +37,7 @@ type readersProcess struct {
 // errAllEnded is why a bench ends before its time: there is nobody left to measure.
 var errAllEnded = errors.New("all readers have ended")
 
-// startCrowd starts processes that wait for orders. The context that it returns ends when one of the processes has
+// startCrowd starts processes, which wait for orders. The context that it returns ends when one of the processes has
 // failed, or no reader is left. The caller closes the crowd, after an error too.
 func startCrowd(ctx context.Context, processes int, command func() *exec.Cmd) (context.Context, *crowd, error) {
 	ctx, end := context.WithCancelCause(ctx)
@@ -46,7 +47,7 @@ func startCrowd(ctx context.Context, processes int, command func() *exec.Cmd) (c
 			return ctx, c, fmt.Errorf("start a process for readers: %w", err)
 		}
 	}
-	return ctx, c, nil
+	return ctx, c, c.await(ctx, func(p *readersProcess) bool { return p.up })
 }
 
 func (c *crowd) start(cmd *exec.Cmd) error {
@@ -82,7 +83,7 @@ func (c *crowd) listen(p *readersProcess, lines *json.Decoder) error {
 		}
 		c.mu.Lock()
 		p.Progress, p.report = n.Progress, n.Report
-		p.ready = p.ready || n.Ready
+		p.up, p.ready = true, p.ready || n.Ready
 		c.mu.Unlock()
 		if progress, ready := c.progress(); ready && progress.Open == 0 {
 			c.end(errAllEnded)
@@ -182,7 +183,7 @@ func (c *crowd) processIDs() []int {
 // tell writes each second how far the readers are, until ctx ends.
 func (c *crowd) tell(ctx context.Context, readers int, w io.Writer) {
 	start, before := time.Now(), 0
-	every := time.NewTicker(progressTime)
+	every := time.NewTicker(time.Second)
 	defer every.Stop()
 	for {
 		select {

@@ -6,57 +6,51 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Bounds of the attempts to open a reader.
-const (
-	maxAttempts  = 5
-	retryPause   = 500 * time.Millisecond
-	openTimeout  = 10 * time.Second
-	progressTime = time.Second
-)
+// newsTime is how often a process tells how far it is, at least.
+const newsTime = 250 * time.Millisecond
 
-// sourcePorts is how many readers share a source address. The system has 28,000 ports for each address by default,
-// and is slow to find a free one when most are taken.
-const sourcePorts = 4096
-
-// ServeReaders is a readers' process: it does what the orders say and tells the news, until in ends.
+// ServeReaders is a readers' process: it tells that it is up, does what the orders say and tells the news, until it
+// has told its report or in ends.
 func ServeReaders(in io.Reader, out io.Writer) error {
+	lines := json.NewEncoder(out)
+	if err := lines.Encode(news{}); err != nil { // it is up
+		return err
+	}
+	orders := readOrders(in)
+	first, ok := <-orders
+	if !ok {
+		return nil // the parent has changed its mind
+	}
+	if first.Open == nil {
+		return errors.New("the first order is not to open readers")
+	}
+	r, err := newReaders(*first.Open)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	return r.run(orders, func(n *news) error { return lines.Encode(n) })
+}
+
+// readOrders returns the orders in a stream. The channel is closed when there are no more.
+func readOrders(in io.Reader) <-chan order {
 	orders := make(chan order)
-	failed := make(chan error, 1)
 	go func() {
 		defer close(orders)
-		lines := json.NewDecoder(in)
-		for {
+		for lines := json.NewDecoder(in); ; {
 			var o order
-			if err := lines.Decode(&o); err != nil {
-				failed <- err
-				return
+			if lines.Decode(&o) != nil {
+				return // without orders there is nothing to do, whatever has become of them
 			}
 			orders <- o
 		}
 	}()
-	first, ok := <-orders
-	if ok && first.Open != nil {
-		return serveReaders(*first.Open, orders, json.NewEncoder(out))
-	}
-	if err := <-failed; !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read orders: %w", err)
-	}
-	return nil
-}
-
-func serveReaders(o openOrder, orders <-chan order, out *json.Encoder) error {
-	r, err := newReaders(o)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(r.epoll)
-	return r.run(orders, func(n news) error { return out.Encode(n) })
+	return orders
 }
 
 // reader is one EventSource reader. A process has many thousands of them.
@@ -96,23 +90,20 @@ type readers struct {
 
 	start    time.Time
 	now      time.Time
-	tries    int     // readers that were tried
-	opening  int     // attempts at the moment
-	retries  []retry // in the order of their time
-	open     int     // readers
+	beat     time.Time // when it began
+	wakings  int       // in this beat
+	tries    int       // readers that were tried
+	opening  int       // attempts at the moment
+	retries  []retry   // in the order of their time
+	open     int       // readers
 	ready    bool
-	finish   *finishOrder
-	deadline time.Time // for finish
-	due      int       // deliveries that are outstanding, once finish says what was sent
+	told     time.Time    // when there were news
+	finish   *finishOrder // nil before that order
+	deadline time.Time    // for finish
+	due      int          // deliveries that are outstanding, once finish says what was sent
 	cpu      time.Duration
 	latency  *Latency
 	report   crowdReport
-}
-
-// retry is a reader that is to be tried again.
-type retry struct {
-	reader int
-	at     time.Time
 }
 
 func newReaders(o openOrder) (*readers, error) {
@@ -135,16 +126,17 @@ func newReaders(o openOrder) (*readers, error) {
 	return r, nil
 }
 
-func sockaddr(a netip.AddrPort) (address unix.Sockaddr, family int) {
-	if a.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, unix.AF_INET
+func (r *readers) close() {
+	for i := range r.readers {
+		if r.readers[i].state != closed {
+			unix.Close(int(r.readers[i].fd))
+		}
 	}
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}, unix.AF_INET6
+	unix.Close(r.epoll)
 }
 
-// run opens the readers and has them read until the orders end, or the report was told.
-func (r *readers) run(orders <-chan order, tell func(news) error) error {
-	told := r.now
+// run opens the readers and has them read, until it has told the report or there are no more orders.
+func (r *readers) run(orders <-chan order, tell func(*news) error) error {
 	for {
 		r.connect()
 		if err := r.poll(); err != nil {
@@ -155,41 +147,46 @@ func (r *readers) run(orders <-chan order, tell func(news) error) error {
 			if !ok {
 				return nil
 			}
-			r.expect(o.Finish)
+			if o.Finish != nil {
+				r.expect(*o.Finish)
+			}
 		default:
 		}
-		ready := !r.ready && r.settled()
-		if ready {
-			r.ready, r.cpu = true, processCPU()
+		n, err := r.news()
+		if err == nil && n != nil {
+			err = tell(n)
 		}
-		finished := r.finish != nil && (r.due <= 0 || r.now.After(r.deadline))
-		if !ready && !finished && r.now.Sub(told) < progressTime {
-			continue
-		}
-		told = r.now
-		r.expire()
-		n := news{Progress: Progress{Open: r.open, Deliveries: r.report.Deliveries}, Ready: ready}
-		if finished {
-			var err error
-			if n.Report, err = r.result(); err != nil {
-				return err
-			}
-		}
-		if err := tell(n); err != nil || finished {
+		if err != nil || n != nil && n.Report != nil {
 			return err
 		}
 	}
 }
 
-// settled reports whether there is nothing left to try.
-func (r *readers) settled() bool {
-	return r.tries == len(r.readers) && r.opening == 0 && len(r.retries) == 0
+// news returns what is to be told at this moment, or nil.
+func (r *readers) news() (*news, error) {
+	ready := !r.ready && r.settled()
+	finished := r.finish != nil && (r.due <= 0 || r.now.After(r.deadline))
+	if !ready && !finished && r.now.Sub(r.told) < newsTime {
+		return nil, nil
+	}
+	r.told = r.now
+	r.expire()
+	n := &news{Progress: Progress{Open: r.open, Deliveries: r.report.Deliveries}, Ready: ready}
+	var err error
+	switch {
+	case finished:
+		n.Report, err = r.result()
+	case ready:
+		r.ready, r.cpu = true, processCPU()
+	}
+	return n, err
 }
 
 // poll waits for a moment until something happens to the readers, and looks after it.
 func (r *readers) poll() error {
 	const moment = 50 // milliseconds
-	n, err := unix.EpollWait(r.epoll, r.events, moment)
+	r.rest()
+	n, err := epollWaitRaw(r.epoll, r.events, moment)
 	r.now = time.Now()
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("epoll: %w", err)
@@ -200,63 +197,24 @@ func (r *readers) poll() error {
 	return nil
 }
 
-// connect begins to open as many readers as may be in flight.
-func (r *readers) connect() {
-	for r.opening < r.order.InFlight {
-		switch {
-		case len(r.retries) > 0 && r.now.After(r.retries[0].at):
-			i := r.retries[0].reader
-			r.retries = r.retries[1:]
-			r.try(i)
-		case r.tries < len(r.readers):
-			r.tries++
-			r.try(r.tries - 1)
-		default:
-			return
-		}
-	}
-}
+// How often readers look for deliveries. To wake for each single one costs more than the delivery: this process,
+// and the push host, which does the waking. push-stream writes each message to each reader in three pieces.
+const (
+	beat       = time.Millisecond
+	maxWakings = 4 // in one beat
+)
 
-// try begins to open a reader.
-func (r *readers) try(i int) {
-	reader := &r.readers[i]
-	reader.attempts++
-	reader.since = r.now.Sub(r.start)
-	r.opening++
-	fd, err := unix.Socket(r.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		r.failed(i, fmt.Errorf("socket: %w", err))
-		return
+// rest sleeps for the rest of a beat in which the readers were woken often enough. When little is delivered it does
+// nothing, so that latencies do not have a beat in them.
+func (r *readers) rest() {
+	r.wakings++
+	since := time.Since(r.beat)
+	if since < beat && r.wakings > maxWakings {
+		sleepRaw(beat - since)
 	}
-	reader.fd, reader.state = int32(fd), connecting
-	if err := r.dial(i, fd); err != nil {
-		r.drop(i, fmt.Errorf("connect: %w", err))
+	if since >= beat || r.wakings > maxWakings {
+		r.beat, r.wakings = time.Now(), 0
 	}
-}
-
-// dial begins to connect a socket. It is written to and read from at changes only, until there is nothing left to
-// read (epoll's edges), which takes one system call for most deliveries.
-func (r *readers) dial(i, fd int) error {
-	if r.local {
-		if err := r.bind(i, fd); err != nil {
-			return err
-		}
-	}
-	if err := unix.Connect(fd, r.target); err != nil && !errors.Is(err, unix.EINPROGRESS) {
-		return err
-	}
-	return unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(i),
-	})
-}
-
-// bind gives a socket its source address, 127.1.0.1 or one of those behind it.
-func (r *readers) bind(i, fd int) error {
-	n := (r.order.First+i)/sourcePorts + 1
-	if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
-		return err
-	}
-	return unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, byte(1 + n>>16), byte(n >> 8), byte(n)}})
 }
 
 // handle looks after a reader to whom something has happened.
@@ -274,35 +232,12 @@ func (r *readers) handle(i int, events uint32) {
 	}
 }
 
-// ask writes the request of a reader that is connected.
-func (r *readers) ask(i int) error {
-	reader := &r.readers[i]
-	errno, err := unix.GetsockoptInt(int(reader.fd), unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && errno != 0 {
-		err = syscall.Errno(errno)
-	}
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	request := fmt.Appendf(nil, "GET %s%s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n",
-		r.order.Path, Channel(r.order.channel(i)), r.order.Host)
-	reader.state = asked
-	n, err := unix.Write(int(reader.fd), request)
-	if err == nil && n < len(request) {
-		err = io.ErrShortWrite
-	}
-	if err != nil {
-		return fmt.Errorf("write the request: %w", err)
-	}
-	return nil
-}
-
 // read reads what has come for a reader. A piece that does not fill the buffer is the last one, unless
 // the stream is ending.
 func (r *readers) read(i int, ending bool) {
 	reader := &r.readers[i]
 	for {
-		n, err := unix.Read(int(reader.fd), r.buffer)
+		n, err := readRaw(int(reader.fd), r.buffer)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return
@@ -316,15 +251,16 @@ func (r *readers) read(i int, ending bool) {
 			return
 		}
 		r.now, r.at, r.channel = time.Now(), reader, r.order.channel(i)
-		if err := reader.feed(r.buffer[:n], r.got); err != nil {
-			r.drop(i, err)
-			return
-		}
+		err = reader.feed(r.buffer[:n], r.got)
 		if reader.state == asked && reader.greeted {
 			reader.state = open
 			r.opening--
 			r.open++
 			r.report.Connected++
+		}
+		if err != nil {
+			r.drop(i, err)
+			return
 		}
 		if n < len(r.buffer) && !ending {
 			return
@@ -383,17 +319,6 @@ func (r *readers) drop(i int, err error) {
 	}
 }
 
-// failed notes that an attempt to open a reader failed, and whether it is tried again.
-func (r *readers) failed(i int, err error) {
-	r.opening--
-	r.report.Failures[reason(err)]++
-	var status statusError
-	refused := errors.As(err, &status) && status < 500
-	if !refused && r.readers[i].attempts < maxAttempts {
-		r.retries = append(r.retries, retry{i, r.now.Add(retryPause)})
-	}
-}
-
 func reason(err error) string {
 	if errors.Is(err, io.EOF) {
 		return "the server closed"
@@ -401,25 +326,9 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// expire ends the attempts that take too long.
-func (r *readers) expire() {
-	if r.opening == 0 {
-		return
-	}
-	for i := range r.readers {
-		reader := &r.readers[i]
-		if reader.state != closed && reader.state != open && r.now.Sub(r.start)-reader.since > openTimeout {
-			r.drop(i, fmt.Errorf("no stream in %s", openTimeout))
-		}
-	}
-}
-
 // expect takes the order to finish.
-func (r *readers) expect(o *finishOrder) {
-	if o == nil {
-		return
-	}
-	r.finish, r.deadline, r.due = o, r.now.Add(o.Wait), 0
+func (r *readers) expect(o finishOrder) {
+	r.finish, r.deadline, r.due = &o, r.now.Add(o.Wait), 0
 	for i := range r.readers {
 		if r.readers[i].state == open {
 			r.due += r.outstanding(i)

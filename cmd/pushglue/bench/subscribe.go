@@ -58,8 +58,9 @@ type SubscribeReport struct {
 	Foreign    int        `json:"foreign"`    // events of somebody else
 	Latency    *Quantiles `json:"putToReaderMillis,omitempty"`
 	Accepted   *Quantiles `json:"putToAcceptedMillis,omitempty"` // by the push hosts: the part of that before the fan-out
-	JobCPU     float64    `json:"cpuMicrosPerJob"`               // of the daemon
-	ReaderCPU  float64    `json:"cpuMicrosPerDelivery"`          // of the readers' processes
+	DaemonCPU  float64    `json:"daemonCpuMicrosPerMessage"`
+	ServerCPU  float64    `json:"serverCpuMicrosPerDelivery"` // of the push host's processes; 0 if they are not known
+	ReaderCPU  float64    `json:"readerCpuMicrosPerDelivery"`
 }
 
 // MaxReaders returns how many readers one process can hold.
@@ -80,18 +81,18 @@ func Subscribe(ctx context.Context, c SubscribeConfig) (report SubscribeReport, 
 	defer stop()
 	go crowd.tell(telling, c.Readers, c.Progress)
 
-	report = SubscribeReport{Readers: c.Readers, Channels: c.Channels, Processes: c.Processes}
-	if err := c.open(watched, crowd, &report); err != nil {
-		return report, err
+	s := subscribing{SubscribeConfig: c, crowd: crowd, server: findServer(c.Address)}
+	s.report = SubscribeReport{Readers: c.Readers, Channels: c.Channels, Processes: c.Processes}
+	err = s.open(watched)
+	switch {
+	case err != nil:
+		err = s.finish(ctx, err)
+	case c.Rate == 0:
+		err = s.finish(ctx, s.hold(watched))
+	default:
+		err = s.publish(ctx, watched)
 	}
-	if c.Rate == 0 {
-		err = c.hold(watched)
-		if err == nil || errors.Is(err, errAllEnded) {
-			err = c.finish(ctx, crowd, &report)
-		}
-		return report, err
-	}
-	return report, c.publish(ctx, watched, crowd, &report)
+	return s.report, err
 }
 
 // deleteFeed deletes a scratch feed, also when ctx has ended.
@@ -101,62 +102,65 @@ func deleteFeed(ctx context.Context, feed *thoonk.Feed) error {
 	return feed.Delete(clean)
 }
 
+// subscribing is one run of Subscribe.
+type subscribing struct {
+	SubscribeConfig
+	crowd  *crowd
+	server server
+	report SubscribeReport
+}
+
 // open opens the readers, and measures how fast that goes and what it costs.
-func (c SubscribeConfig) open(ctx context.Context, crowd *crowd, report *SubscribeReport) error {
-	memory := weighMemory(crowd.processIDs(), c.Address)
+func (s *subscribing) open(ctx context.Context) error {
+	memory := weighMemory(s.crowd.processIDs(), s.server)
 	start := time.Now()
-	err := crowd.open(ctx, c.Readers, openOrder{Address: c.Address.String(), Host: c.Host, Path: c.Path, Channels: c.Channels})
-	if errors.Is(err, errAllEnded) {
-		return nil // the report says why
-	}
+	err := s.crowd.open(ctx, s.Readers, openOrder{Address: s.Address.String(), Host: s.Host, Path: s.Path, Channels: s.Channels})
 	if err != nil {
 		return err
 	}
-	report.ConnectSeconds = time.Since(start).Seconds()
-	progress, _ := crowd.progress()
-	report.Connects = float64(progress.Open) / report.ConnectSeconds
-	report.Memory = memory.perReader(progress.Open)
+	s.report.ConnectSeconds = time.Since(start).Seconds()
+	progress, _ := s.crowd.progress()
+	s.report.Connects = float64(progress.Open) / s.report.ConnectSeconds
+	s.report.Memory = memory.perReader(progress.Open)
 	return nil
 }
 
 // hold leaves the readers idle.
-func (c SubscribeConfig) hold(ctx context.Context) error {
-	if !glue.Sleep(ctx, c.For) {
+func (s *subscribing) hold(ctx context.Context) error {
+	if !glue.Sleep(ctx, s.For) {
 		return context.Cause(ctx)
 	}
 	return nil
 }
 
-// publish has a daemon publish messages while watched has not ended, and finishes the report.
-func (c SubscribeConfig) publish(ctx, watched context.Context, crowd *crowd, report *SubscribeReport) error {
-	p := PublishConfig{Fan: 1, Size: c.Size, Coalesce: c.Coalesce, Feed: c.Feed, Daemon: c.Daemon, Progress: io.Discard}
-	d, err := startDaemon(ctx, p)
+// publish has a daemon publish messages until watched ends, and waits until the readers have received them.
+func (s *subscribing) publish(ctx, watched context.Context) error {
+	c := PublishConfig{Fan: 1, Size: s.Size, Coalesce: s.Coalesce, Feed: s.Feed, Daemon: s.Daemon, Progress: io.Discard}
+	d, err := startDaemon(ctx, c)
 	if err != nil {
 		return err
 	}
-	err = c.put(watched, p, d, report)
-	if err == nil || errors.Is(err, errAllEnded) {
-		err = c.finish(ctx, crowd, report)
+	before := s.server.cpu()
+	err = s.finish(ctx, s.put(watched, c, d))
+	if s.report.Deliveries > 0 {
+		s.report.ServerCPU = micros(s.server.cpu()-before, s.report.Deliveries)
 	}
 	engine, stopErr := d.stop()
 	if err := errors.Join(err, stopErr); err != nil {
 		return err
 	}
-	counts, err := c.Feed.Counts(ctx)
+	counts, err := s.Feed.Counts(ctx)
 	if err != nil {
 		return err
 	}
-	report.Stalled = int(counts.Stalled)
-	report.JobCPU = newPublishReport(engine, counts).CPUMicros
-	report.Accepted, err = engine.quantiles()
+	s.report.Stalled = int(counts.Stalled)
+	s.report.DaemonCPU = newPublishReport(engine, counts).CPUMicros
+	s.report.Accepted, err = engine.quantiles()
 	return err
 }
 
-// warmUp is how long a daemon may take until its first message is published.
-const warmUp = 30 * time.Second
-
 // put puts jobs at the rate, once the daemon works.
-func (c SubscribeConfig) put(ctx context.Context, p PublishConfig, d *daemon, report *SubscribeReport) error {
+func (s *subscribing) put(ctx context.Context, c PublishConfig, d *daemon) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	go func() {
@@ -166,28 +170,31 @@ func (c SubscribeConfig) put(ctx context.Context, p PublishConfig, d *daemon, re
 		case <-ctx.Done():
 		}
 	}()
-	if err := c.warm(ctx, p, d); err != nil {
+	if err := s.warm(ctx, c, d); err != nil {
 		return err
 	}
-	producer := &producer{feed: c.Feed, jobs: newJobs(c.Channels, c.Size), progress: io.Discard}
-	err := producer.putAt(ctx, c.Rate, int(c.Rate*c.For.Seconds()))
-	report.Messages = producer.jobs.made
+	p := &producer{feed: s.Feed, jobs: newJobs(s.Channels, s.Size), progress: io.Discard}
+	err := p.putAt(ctx, s.Rate, int(s.Rate*s.For.Seconds()))
+	s.report.Messages = p.jobs.made
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
+// warmUp is how long a daemon may take until its first message is published.
+const warmUp = 30 * time.Second
+
 // warm has the daemon publish one message to a channel that nobody reads, so that its start is no part of any
 // latency.
-func (c SubscribeConfig) warm(ctx context.Context, p PublishConfig, d *daemon) error {
-	unread := newJobs(c.Channels+1, c.Size)
-	unread.made = c.Channels
+func (s *subscribing) warm(ctx context.Context, c PublishConfig, d *daemon) error {
+	unread := newJobs(s.Channels+1, s.Size)
+	unread.made = s.Channels
 	limited, cancel := context.WithTimeout(ctx, warmUp)
 	defer cancel()
-	err := (&producer{feed: c.Feed, jobs: unread}).put(limited, 1)
+	err := (&producer{feed: s.Feed, jobs: unread}).put(limited, 1)
 	if err == nil {
-		err = p.await(limited, 1, d)
+		err = c.await(limited, 1, d)
 	}
 	switch {
 	case err == nil:
@@ -200,26 +207,40 @@ func (c SubscribeConfig) warm(ctx context.Context, p PublishConfig, d *daemon) e
 	return err
 }
 
-// finish waits for what is outstanding, and notes what the readers have seen.
-func (c SubscribeConfig) finish(ctx context.Context, crowd *crowd, report *SubscribeReport) error {
-	const patience = 10 * time.Second
-	limited, cancel := context.WithTimeout(ctx, c.Wait+patience)
+// finish waits for what is outstanding and notes what the readers have seen. It does so after err too if that is
+// about the readers, and else returns it.
+func (s *subscribing) finish(ctx context.Context, err error) error {
+	if err != nil && !errors.Is(err, errAllEnded) {
+		return err
+	}
+	const patience = 10 * time.Second // for the processes themselves
+	limited, cancel := context.WithTimeout(ctx, s.Wait+patience)
 	defer cancel()
-	seen, latency, err := crowd.finish(limited, finishOrder{Messages: report.Messages, Wait: c.Wait})
+	seen, latency, err := s.crowd.finish(limited, finishOrder{Messages: s.report.Messages, Wait: s.Wait})
 	if err != nil {
 		return err
 	}
-	report.Connected, report.Failures, report.Ended = seen.Connected, seen.Failures, seen.Ended
-	report.Deliveries, report.Lost, report.Losers = seen.Deliveries, seen.Lost, seen.Losers
-	report.OutOfOrder, report.Duplicates, report.Foreign = seen.Late, seen.Again, seen.Foreign
-	report.Latency = latency.Quantiles()
-	if seen.Deliveries > 0 {
-		report.Seconds = float64(seen.Last-seen.First) / 1e6
-		report.Rate = float64(seen.Deliveries) / max(report.Seconds, 1e-6)
-		report.ReaderCPU = float64(seen.CPU.Microseconds()) / float64(seen.Deliveries)
-	}
+	s.report.note(seen)
+	s.report.Latency = latency.Quantiles()
 	return nil
 }
+
+// note takes what the readers have seen into the report.
+func (r *SubscribeReport) note(seen crowdReport) {
+	r.Connected, r.Failures, r.Ended = seen.Connected, seen.Failures, seen.Ended
+	r.Deliveries, r.Lost, r.Losers = seen.Deliveries, seen.Lost, seen.Losers
+	r.OutOfOrder, r.Duplicates, r.Foreign = seen.Late, seen.Again, seen.Foreign
+	if seen.Deliveries == 0 {
+		return
+	}
+	r.ReaderCPU = micros(seen.CPU, seen.Deliveries)
+	if r.Seconds = float64(seen.Last-seen.First) / 1e6; r.Seconds > 0 {
+		r.Rate = float64(seen.Deliveries) / r.Seconds
+	}
+}
+
+// micros returns how many microseconds of d fall to each of n.
+func micros(d time.Duration, n int) float64 { return float64(d.Microseconds()) / float64(n) }
 
 // Verdict returns nil if every reader connected, stayed, and received every message in order; else what is wrong.
 func (r SubscribeReport) Verdict() error {
