@@ -47,7 +47,8 @@ func startCrowd(ctx context.Context, processes int, command func() *exec.Cmd) (c
 			return ctx, c, fmt.Errorf("start a process for readers: %w", err)
 		}
 	}
-	return ctx, c, c.await(ctx, func(p *readersProcess) bool { return p.up })
+	err := c.await(ctx, func(p *readersProcess) bool { return p.up })
+	return ctx, c, err
 }
 
 func (c *crowd) start(cmd *exec.Cmd) error {

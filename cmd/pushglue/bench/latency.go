@@ -29,7 +29,9 @@ func (l *Latency) Merge(encoded []byte) error {
 }
 
 // Encode returns what Merge takes.
-func (l *Latency) Encode() ([]byte, error) { return l.h.Encode(hdrhistogram.V2CompressedEncodingCookieBase) }
+func (l *Latency) Encode() ([]byte, error) {
+	return l.h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+}
 
 // Quantiles of a latency, in milliseconds.
 type Quantiles struct {

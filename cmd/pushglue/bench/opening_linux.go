@@ -122,6 +122,14 @@ func (r *readers) ask(i int) error {
 	return nil
 }
 
+// opened notes that the push host has greeted a reader.
+func (r *readers) opened(reader *reader) {
+	reader.state = open
+	r.opening--
+	r.open++
+	r.report.Connected++
+}
+
 // failed notes that an attempt to open a reader failed, and whether it is tried again.
 func (r *readers) failed(i int, err error) {
 	r.opening--

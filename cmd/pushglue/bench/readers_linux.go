@@ -253,10 +253,7 @@ func (r *readers) read(i int, ending bool) {
 		r.now, r.at, r.channel = time.Now(), reader, r.order.channel(i)
 		err = reader.feed(r.buffer[:n], r.got)
 		if reader.state == asked && reader.greeted {
-			reader.state = open
-			r.opening--
-			r.open++
-			r.report.Connected++
+			r.opened(reader) // also if its stream ends in this very piece
 		}
 		if err != nil {
 			r.drop(i, err)
