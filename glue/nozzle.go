@@ -26,6 +26,8 @@ type nozzle struct {
 	room *semaphore.Weighted // for jobs in flight
 	seq  uint64              // jobs claimed so far
 
+	empty bool // the feed seemed to be after the last claim
+
 	mu       sync.Mutex
 	released []released // what goes back untried, at the end
 	lost     int        // jobs whose settlement failed to the end
@@ -71,15 +73,18 @@ func (n *nozzle) claim(stop context.Context) ([]Job, uint64) {
 	return nil, 0
 }
 
-// tryClaim claims what there is, or else waits for more.
+// tryClaim claims what there is. It waits first if the last claim took all that there was.
 func (n *nozzle) tryClaim(stop context.Context) ([]Job, error) {
+	if n.empty {
+		if err := n.feed.Wait(stop); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), storeTimeout)
 	defer cancel()
 	jobs, err := n.feed.Claim(ctx, n.limit)
-	if err != nil || len(jobs) > 0 {
-		return jobs, err
-	}
-	return nil, n.feed.Wait(stop)
+	n.empty = err == nil && len(jobs) < n.limit
+	return jobs, err
 }
 
 // settle applies verdicts. When the store does not answer it tries again

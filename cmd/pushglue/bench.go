@@ -1,143 +1,93 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
-	"os/exec"
-	"runtime/pprof"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
-	"pushglue/cmd/pushglue/bench"
+	"pushglue/glue/thoonk"
 )
 
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure the daemon and its push hosts",
+		Long: `Measures with jobs of its own, on a feed of its own, which is deleted at the end. The Redis and the push hosts
+are those of the settings; see "pushglue run --help".`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(newBenchPublishCommand(), newBenchDaemonCommand())
+	cmd.AddCommand(newBenchPublishCommand(), newBenchSubscribeCommand(), newBenchDaemonCommand(), newBenchReadersCommand())
 	return cmd
 }
 
-func newBenchPublishCommand() *cobra.Command {
-	var p bench.PublishConfig
-	var asJSON, remote bool
-	var profile string
-	cmd := &cobra.Command{
-		Use:   "publish",
-		Short: "Measure the whole path from the queue to the push hosts",
-		Args:  arguments(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			settings, err := readConfig()
-			if err != nil {
-				return err
-			}
-			if !remote {
-				if err := refuseRemote(settings); err != nil {
-					return err
-				}
-			}
-			rdb, err := connect(c.Context(), settings, settings.logger(c.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer rdb.Close()
-			p.Feed, err = openFeed(rdb, settings, fmt.Sprintf("{bench-%d}", time.Now().UnixMicro()))
-			if err != nil {
-				return err
-			}
-			p.Progress = c.ErrOrStderr()
-			p.Daemon = func(pipelines string) *exec.Cmd {
-				daemon := exec.Command(os.Args[0], "bench", "daemon", "--cpu-profile="+profile)
-				daemon.Env = append(os.Environ(), "PUSHGLUE_PIPELINES="+pipelines, "PUSHGLUE_HTTP_ADDR=", "PUSHGLUE_ANONYMIZE_KEY=0123456789abcdef0123456789abcdef")
-				daemon.Stderr = c.ErrOrStderr()
-				return daemon
-			}
-			report, err := bench.Publish(c.Context(), p)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(report)
-			}
-			text, _ := json.MarshalIndent(report, "", "  ")
-			_, err = fmt.Fprintln(c.OutOrStdout(), string(text))
-			return err
-		},
-	}
-	f := cmd.Flags()
-	f.IntVar(&p.Jobs, "jobs", 200_000, "how many jobs to put")
-	f.Float64Var(&p.Rate, "rate", 0, "jobs a second while the daemon works (default: all before it starts)")
-	f.DurationVar(&p.For, "for", 0, "how long the daemon works at most, such as 30s (default: until all is done)")
-	f.IntVar(&p.Channels, "channels", 1000, "different channels")
-	f.IntVar(&p.Fan, "fan", 1, "channels of each message")
-	f.IntVar(&p.Size, "size", 300, "bytes of a job")
-	f.DurationVar(&p.Coalesce, "coalesce", 0, "coalesce messages in a window such as 25ms")
-	f.StringVar(&profile, "cpu-profile", "", "write a CPU profile of the daemon to this file, for go tool pprof")
-	f.BoolVar(&asJSON, "json", false, "report as JSON")
-	f.BoolVar(&remote, "allow-remote", false, "aim at other machines than this one too")
-	return cmd
+// scratch is the feed of a bench, and where it is.
+type scratch struct {
+	rdb  redis.UniversalClient
+	feed *thoonk.Feed
 }
 
-// newBenchDaemonCommand is the daemon of a bench: the same as run, with a report of itself at its end.
-func newBenchDaemonCommand() *cobra.Command {
-	var profile string
-	cmd := &cobra.Command{
-		Use:    "daemon",
-		Hidden: true,
-		Args:   arguments(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
-			stop, err := startProfile(profile)
-			if err != nil {
-				return err
-			}
-			meter := bench.NewMeter()
-			if err := errors.Join(daemon(c, meter), stop()); err != nil {
-				return err
-			}
-			report, err := meter.Report()
-			return errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(report))
-		},
+// openScratch opens a feed for one bench. Only with remote it is on another machine, or are push hosts. The
+// caller closes it.
+func openScratch(c *cobra.Command, settings config, remote bool) (scratch, error) {
+	if !remote {
+		if err := refuseRemote(settings); err != nil {
+			return scratch{}, err
+		}
 	}
-	cmd.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to this file")
-	return cmd
-}
-
-// startProfile writes a CPU profile to the file at path until stop; no path is none.
-func startProfile(path string) (stop func() error, err error) {
-	if path == "" {
-		return func() error { return nil }, nil
-	}
-	f, err := os.Create(path)
+	rdb, err := connect(c.Context(), settings, settings.logger(c.ErrOrStderr()))
 	if err != nil {
-		return nil, err
+		return scratch{}, err
 	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
+	feed, err := openFeed(rdb, settings, fmt.Sprintf("{bench-%d}", time.Now().UnixMicro()))
+	return scratch{rdb, feed}, err
+}
+
+func (s scratch) close() {
+	if s.rdb != nil {
+		s.rdb.Close()
 	}
-	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
 }
 
 // refuseRemote returns an error if a bench would load another machine.
 func refuseRemote(c config) error {
-	for name, list := range map[string][]string{"PUSHGLUE_REDIS_URL": {c.RedisURL}, "PUSHGLUE_PUSH_HOSTS": c.PushHosts} {
-		for _, raw := range list {
-			u, err := url.Parse(raw)
-			if err != nil {
-				return fmt.Errorf("%s: it is no URL", name)
-			}
-			if host := u.Hostname(); u.Scheme != "unix" && !isLoopback(host) {
-				return fmt.Errorf("%s: %s is not this machine; a bench loads it as much as it can: --allow-remote if you mean it", name, host)
+	redisURL, err := url.Parse(c.RedisURL)
+	if err != nil {
+		return nil // connect says what is wrong with it, and does not quote it
+	}
+	if redisURL.Scheme != "unix" {
+		for _, address := range append(redisURL.Query()["addr"], redisURL.Host) {
+			if host := hostOf(address); !isLoopback(host) {
+				return notThisMachine(envPrefix+"_REDIS_URL", host)
 			}
 		}
 	}
+	for _, base := range c.PushHosts {
+		u, err := url.Parse(base)
+		if err != nil {
+			return nil // readConfig says what is wrong with it
+		}
+		if !isLoopback(u.Hostname()) {
+			return notThisMachine(envPrefix+"_PUSH_HOSTS", u.Hostname())
+		}
+	}
 	return nil
+}
+
+// hostOf returns the host of an address with or without a port; that of none is this machine.
+func hostOf(address string) string {
+	if host := (&url.URL{Host: address}).Hostname(); host != "" {
+		return host
+	}
+	return "localhost"
+}
+
+func notThisMachine(name, host string) error {
+	return fmt.Errorf("%s: %s is not this machine; a bench loads it as much as it can: --allow-remote if you mean it", name, host)
 }
 
 func isLoopback(host string) bool {

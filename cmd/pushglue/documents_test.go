@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"pushglue/cmd/pushglue/bench"
 	"pushglue/glue"
 )
 
@@ -14,6 +15,7 @@ import (
 func TestTheConfigurationAndJobsDocuments(t *testing.T) {
 	for path, values := range map[string][]any{
 		"../../docs/configuration.md": {glue.Sums{}},
+		"../../docs/performance.md":   {bench.SubscribeReport{}},
 		"../../docs/queue.md":         {feedReport{}, listOutput{}, jobReport{}, changeReport{}},
 	} {
 		text, err := os.ReadFile(path)

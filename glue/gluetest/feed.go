@@ -44,7 +44,7 @@ func (f *Feed) Put(id string, payload []byte) {
 	f.wake()
 }
 
-// Fail makes Claim and Settle return err until it is called with nil. It ends every Wait.
+// Fail makes Wait, Claim and Settle return err until it is called with nil. It ends every Wait.
 func (f *Feed) Fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,10 +63,10 @@ func (f *Feed) Name() string { return f.name }
 // Wait implements glue.Feed.
 func (f *Feed) Wait(ctx context.Context) error {
 	f.mu.Lock()
-	put, empty := f.put, len(f.queued) == 0
+	put, empty, err := f.put, len(f.queued) == 0, f.err
 	f.mu.Unlock()
-	if !empty {
-		return nil
+	if err != nil || !empty {
+		return err
 	}
 	select {
 	case <-put:

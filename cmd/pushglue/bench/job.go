@@ -20,15 +20,32 @@ func appendID(b []byte, put time.Time, n int) []byte {
 
 // ParseID returns what is in a job's id.
 func ParseID(id string) (put time.Time, n int, err error) {
-	micros, place, _ := strings.Cut(id, ".")
-	us, err := strconv.ParseInt(micros, 10, 64)
-	if err != nil {
+	micros, n, ok := parseID(id)
+	if !ok {
 		return time.Time{}, 0, fmt.Errorf("id %q is not of this bench", id)
 	}
-	if n, err = strconv.Atoi(place); err != nil {
-		return time.Time{}, 0, fmt.Errorf("id %q is not of this bench", id)
+	return time.UnixMicro(micros), n, nil
+}
+
+// parseID returns the numbers in a job's id. It allocates nothing: readers call it for each delivery.
+func parseID[T string | []byte](id T) (micros int64, n int, ok bool) {
+	micros, end := digits(id, 0)
+	if end == 0 || end == len(id) || id[end] != '.' {
+		return 0, 0, false
 	}
-	return time.UnixMicro(us), n, nil
+	place, last := digits(id, end+1)
+	return micros, int(place), last == len(id) && last > end+1
+}
+
+// maxDigits of a number is what an int64 holds in any case.
+const maxDigits = 18
+
+// digits reads the number that begins at start, and returns where it ends: at start where there is none.
+func digits[T string | []byte](text T, start int) (number int64, end int) {
+	for end = start; end < len(text) && end < start+maxDigits && '0' <= text[end] && text[end] <= '9'; end++ {
+		number = number*10 + int64(text[end]-'0')
+	}
+	return number, end
 }
 
 // Channel returns the name of the first channel of the jobs in a place, counted from 0.
@@ -65,12 +82,15 @@ type jobs struct {
 	made     int
 }
 
-// emptyJob is about the size of a job without a message, in bytes.
-const emptyJob = 240
+// What a job can have, in bytes: about MinSize without a message, and what the shipped nginx takes.
+const (
+	MinSize = 240
+	MaxSize = 60_000
+)
 
 func newJobs(channels, size int) *jobs {
 	const words = "The bell of the number 7 has a sound that nobody had heard for three years. "
-	length := max(0, size-emptyJob)
+	length := max(0, size-MinSize)
 	return &jobs{channels: channels, padding: strings.Repeat(words, length/len(words)+1)[:length]}
 }
 
@@ -85,7 +105,7 @@ func (j *jobs) next(n int, put time.Time) [][]byte {
 
 func (j *jobs) payload(put time.Time) []byte {
 	thread, n := j.made%j.channels, j.made/j.channels
-	b := make([]byte, 0, emptyJob+len(j.padding)+32)
+	b := make([]byte, 0, MinSize+len(j.padding)+32)
 	b = append(b, `{"id":"`...)
 	b = appendID(b, put, n)
 	b = fmt.Appendf(b, `","event":"post_save","post":%d,"thread":%d,"parent":null,"author":{"id":%d,"username":"rosa","name":"Rosa Lind",`+

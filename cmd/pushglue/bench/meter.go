@@ -20,8 +20,8 @@ type Meter struct {
 	jobs    int
 	start   usage // at the first claim
 	end     usage // at the last settlement
-	warm    Holdings
-	held    Holdings // once a second
+	warm    *Holdings
+	held    *Holdings // once a second
 	sampled time.Time
 	latency *Latency
 }
@@ -41,8 +41,8 @@ type EngineReport struct {
 	Bytes   uint64        `json:"bytes"`   // allocated
 	Peak    int64         `json:"peak"`    // bytes of resident memory, at most; 0 where it is not known
 	Latency []byte        `json:"latency"` // from put to accepted; see Latency.Encode
-	Warm    Holdings      `json:"warm"`    // when warmJobs were settled; zero before
-	End     Holdings      `json:"end"`     // at most a second before the last settlement; zero in the first second
+	Warm    *Holdings     `json:"warm"`    // when warmJobs were settled; nil before
+	End     *Holdings     `json:"end"`     // at most a second before the last settlement; nil before a second has passed
 }
 
 // Holdings is what must not grow while a daemon works.
@@ -118,11 +118,11 @@ func (m *Meter) settled(n int) {
 	m.jobs += n
 	m.end.readCPU()
 	switch {
-	case m.warm.Goroutines == 0 && m.jobs >= warmJobs:
-		m.warm.read()
+	case m.warm == nil && m.jobs >= warmJobs:
+		m.warm = readHoldings()
 	case m.end.at.Sub(m.sampled) >= time.Second:
 		m.sampled = m.end.at
-		m.held.read()
+		m.held = readHoldings()
 	}
 }
 
@@ -159,12 +159,12 @@ func (u *usage) readAllocs() {
 	u.allocs, u.bytes = s.Mallocs, s.TotalAlloc
 }
 
-func (h *Holdings) read() {
-	h.Goroutines = runtime.NumGoroutine()
-	h.Resident = status("VmRSS")
+func readHoldings() *Holdings {
+	h := &Holdings{Goroutines: runtime.NumGoroutine(), Resident: status("VmRSS")}
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
 		h.Descriptors = len(entries)
 	}
+	return h
 }
 
 // status returns a size in bytes that Linux tells of this process; 0 where it does not.

@@ -9,11 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"pushglue/glue"
@@ -35,61 +33,20 @@ type PublishConfig struct {
 	Progress io.Writer
 }
 
-// Check returns what is wrong with the numbers, in the words of the command's flags.
-func (c PublishConfig) Check() error {
-	switch {
-	case c.Jobs < 1:
-		return errors.New("--jobs must be at least 1")
-	case c.Rate < 0 || c.Rate > 1e6 || math.IsNaN(c.Rate):
-		return errors.New("--rate must be 0 to 1000000 jobs a second")
-	case c.For < 0:
-		return errors.New("--for must not be less than 0s")
-	case c.Channels < 1:
-		return errors.New("--channels must be at least 1")
-	case c.Fan < 1 || c.Fan > glue.MaxChannels:
-		return fmt.Errorf("--fan must be 1 to %d", glue.MaxChannels)
-	case c.Size < emptyJob || c.Size > 60_000:
-		return fmt.Errorf("--size must be %d to 60000 bytes", emptyJob)
-	case c.Coalesce < 0:
-		return errors.New("--coalesce must not be less than 0s")
-	}
-	return nil
-}
-
 // PublishReport is the result of bench publish. CPU and memory are those of the daemon's process.
 type PublishReport struct {
-	Jobs        int        `json:"jobs"`
-	Left        int        `json:"left,omitempty"` // on the feed when the time was over
-	Stalled     int        `json:"stalled,omitempty"`
-	Seconds     float64    `json:"seconds"`
-	JobsASecond float64    `json:"jobsPerSecond"`
-	CPUMicros   float64    `json:"cpuMicrosPerJob"`
-	Allocs      float64    `json:"allocsPerJob"`
-	AllocBytes  float64    `json:"allocBytesPerJob"`
-	PeakMiB     float64    `json:"residentPeakMiB"`
-	Warm        Holdings   `json:"warm"`
-	End         Holdings   `json:"end"`
-	Latency     *Quantiles `json:"putToAcceptedMillis,omitempty"` // with a rate only: without one it is the time in the queue
-}
-
-// Write writes the report for people.
-func (r PublishReport) Write(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "jobs\t%d\tsettled in %.1f s", r.Jobs, r.Seconds)
-	if r.Left+r.Stalled > 0 {
-		fmt.Fprintf(t, "; %d left, %d stalled", r.Left, r.Stalled)
-	}
-	fmt.Fprintf(t, "\nrate\t%.0f\tjobs/s\n", r.JobsASecond)
-	fmt.Fprintf(t, "CPU\t%.1f\tus a job, of the daemon\n", r.CPUMicros)
-	fmt.Fprintf(t, "allocations\t%.1f\ta job, of %.0f bytes together\n", r.Allocs, r.AllocBytes)
-	fmt.Fprintf(t, "memory\t%.0f\tMiB resident at most\n", r.PeakMiB)
-	fmt.Fprintf(t, "goroutines\t%d\tat the end, %d after %d jobs\n", r.End.Goroutines, r.Warm.Goroutines, warmJobs)
-	fmt.Fprintf(t, "descriptors\t%d\tat the end, %d after %d jobs\n", r.End.Descriptors, r.Warm.Descriptors, warmJobs)
-	if q := r.Latency; q != nil {
-		fmt.Fprintf(t, "latency\t%.2f\tms from put to accepted in the middle, 90 %% under %.2f, 99 %% under %.2f, 99.9 %% under %.2f, all under %.2f\n",
-			q.P50, q.P90, q.P99, q.P999, q.Max)
-	}
-	return t.Flush()
+	Jobs       int        `json:"jobs"`    // settled
+	Left       int        `json:"left"`    // on the feed when the time was over
+	Stalled    int        `json:"stalled"` // jobs that could not be published
+	Seconds    float64    `json:"seconds"` // from the first claim to the last settlement
+	Rate       float64    `json:"jobsPerSecond"`
+	CPU        float64    `json:"daemonCpuMicrosPerJob"`
+	Allocs     float64    `json:"allocsPerJob"`
+	AllocBytes float64    `json:"allocBytesPerJob"`
+	Peak       int64      `json:"residentPeakBytes"`             // 0 where it is not known
+	Warm       *Holdings  `json:"warm,omitempty"`                // soon after the start
+	End        *Holdings  `json:"end,omitempty"`                 // in the last second
+	Accepted   *Quantiles `json:"putToAcceptedMillis,omitempty"` // with a rate; without one it would be the time in the queue
 }
 
 // putChunk is how many jobs are put in one step.
@@ -101,11 +58,7 @@ const tick = time.Millisecond
 // Publish fills the feed, has a daemon work it off, and reports how that went. It deletes the feed at its end,
 // whatever happens.
 func Publish(ctx context.Context, c PublishConfig) (report PublishReport, err error) {
-	defer func() {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = errors.Join(err, c.Feed.Delete(clean))
-	}()
+	defer func() { err = errors.Join(err, deleteFeed(ctx, c.Feed)) }()
 	p := &producer{feed: c.Feed, jobs: newJobs(c.Channels, c.Size), progress: c.Progress}
 	if c.Rate == 0 {
 		if err := p.fill(ctx, c.Jobs); err != nil {
@@ -127,7 +80,7 @@ func Publish(ctx context.Context, c PublishConfig) (report PublishReport, err er
 	}
 	report = newPublishReport(engine, counts)
 	if c.Rate > 0 {
-		report.Latency, err = engine.quantiles()
+		report.Accepted, err = engine.quantiles()
 	}
 	return report, err
 }
@@ -135,12 +88,12 @@ func Publish(ctx context.Context, c PublishConfig) (report PublishReport, err er
 func newPublishReport(e EngineReport, counts thoonk.Counts) PublishReport {
 	r := PublishReport{
 		Jobs: e.Jobs, Left: int(counts.Queued + counts.Claimed), Stalled: int(counts.Stalled), Seconds: e.Elapsed.Seconds(),
-		PeakMiB: float64(e.Peak) / (1 << 20), Warm: e.Warm, End: e.End,
+		Peak: e.Peak, Warm: e.Warm, End: e.End,
 	}
 	if e.Jobs > 0 && e.Elapsed > 0 {
 		n := float64(e.Jobs)
-		r.JobsASecond = n / e.Elapsed.Seconds()
-		r.CPUMicros = float64(e.CPU.Microseconds()) / n
+		r.Rate = n / e.Elapsed.Seconds()
+		r.CPU = float64(e.CPU.Microseconds()) / n
 		r.Allocs, r.AllocBytes = float64(e.Allocs)/n, float64(e.Bytes)/n
 	}
 	return r
@@ -273,7 +226,11 @@ func startDaemon(ctx context.Context, c PublishConfig) (*daemon, error) {
 	if err := errors.Join(err, f.Close(), ctx.Err()); err != nil {
 		return nil, errors.Join(err, os.Remove(d.file))
 	}
-	if err := d.cmd.Start(); err != nil {
+	_, err = d.cmd.StdinPipe() // at whose end it ends
+	if err == nil {
+		err = d.cmd.Start()
+	}
+	if err != nil {
 		return nil, errors.Join(err, os.Remove(d.file))
 	}
 	go func() {
