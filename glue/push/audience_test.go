@@ -145,9 +145,12 @@ func to(body string, channels ...string) *glue.Message {
 	return m
 }
 
+// subscribe opens a stream that ends with the test, or when it waits for what does not come.
 func subscribe(t *testing.T, url, channels string) *gluetest.Subscription {
 	t.Helper()
-	s, err := gluetest.Subscribe(t.Context(), url+"/subscribe/"+channels, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	s, err := gluetest.Subscribe(ctx, url+"/subscribe/"+channels, "")
 	if err != nil {
 		t.Fatal(err)
 	}
