@@ -91,7 +91,7 @@ type readers struct {
 	start    time.Time
 	now      time.Time
 	beat     time.Time // when it began
-	wakings  int       // in this beat
+	found    int       // events in this beat
 	tries    int       // readers that were tried
 	opening  int       // attempts at the moment
 	retries  []retry   // in the order of their time
@@ -191,30 +191,31 @@ func (r *readers) poll() error {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	for i := range max(n, 0) {
+	r.found += n
+	for i := range n {
 		r.handle(int(r.events[i].Fd), r.events[i].Events)
 	}
 	return nil
 }
 
-// How often readers look for deliveries. To wake for each single one costs more than the delivery: this process,
-// and the push host, which does the waking. push-stream writes each message to each reader in three pieces.
+// How often readers look for deliveries. push-stream writes each message to each reader in three pieces: who looks all
+// the time wakes for each of them and reads most by themselves, and makes the push host do the waking, which costs both
+// more than the delivery.
 const (
-	beat       = time.Millisecond
-	maxWakings = 4 // in one beat
+	beat     = 2 * time.Millisecond
+	fewFound = 8 // events in a beat
 )
 
-// rest sleeps for the rest of a beat in which the readers were woken often enough. When little is delivered it does
-// nothing, so that latencies do not have a beat in them.
+// rest sleeps for a beat when there was much to do in the last one. When little is delivered it does nothing, so that
+// latencies do not have a beat in them.
 func (r *readers) rest() {
-	r.wakings++
-	since := time.Since(r.beat)
-	if since < beat && r.wakings > maxWakings {
-		sleepRaw(beat - since)
+	switch {
+	case r.found > fewFound:
+		sleepRaw(beat)
+	case time.Since(r.beat) < beat:
+		return
 	}
-	if since >= beat || r.wakings > maxWakings {
-		r.beat, r.wakings = time.Now(), 0
-	}
+	r.beat, r.found = time.Now(), 0
 }
 
 // handle looks after a reader to whom something has happened.
