@@ -125,15 +125,16 @@ func (p *Publisher) NeedsChannels() {}
 // Publish implements glue.Publisher.
 func (p *Publisher) Publish(ctx context.Context, batch []*glue.Message, outcomes []error) {
 	requests := p.requests(batch, outcomes)
+	defer requests.release()
 	answers := make([][]error, len(p.hosts))
 	var wg sync.WaitGroup
 	for n, h := range p.hosts {
 		answers[n] = make([]error, len(batch))
-		wg.Go(func() { h.publish(ctx, requests, n, answers[n]) })
+		wg.Go(func() { h.publish(ctx, requests.list, n, answers[n]) })
 	}
 	wg.Wait()
 	for i := range batch {
-		outcomes[i] = p.outcome(&requests[i], answers, i)
+		outcomes[i] = p.outcome(&requests.list[i], answers, i)
 	}
 }
 
@@ -162,7 +163,7 @@ func (p *Publisher) outcome(r *request, answers [][]error, i int) error {
 	case permanent != nil:
 		return permanent
 	case temporary != nil:
-		return &partialError{has: r.has, err: temporary}
+		return &partialError{has: slices.Clone(r.has), err: temporary}
 	case accepted:
 		return nil
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strconv"
+	"sync"
 
 	"pushglue/glue"
 )
@@ -21,27 +23,45 @@ type request struct {
 // headSize is about what a head takes, in bytes.
 const headSize = 256
 
-// requests makes the requests of a batch. earlier are the messages' outcomes so far.
-func (p *Publisher) requests(batch []*glue.Message, earlier []error) []request {
-	requests := make([]request, len(batch))
-	heads := make([]byte, 0, headSize*len(batch))
-	has := make([]bool, len(p.hosts)*len(batch))
+// requests are those of a batch, with the memory that they share.
+type requests struct {
+	list  []request
+	heads []byte
+	has   []bool
+}
+
+// rooms are kept for the memory of batches that are answered.
+var rooms = sync.Pool{New: func() any { return new(requests) }}
+
+// release gives the memory back; nothing refers to it any more.
+func (r *requests) release() {
+	clear(r.list)
+	rooms.Put(r)
+}
+
+// requests makes the requests of a batch. earlier are the messages' outcomes so far. The caller releases them.
+func (p *Publisher) requests(batch []*glue.Message, earlier []error) *requests {
+	all := rooms.Get().(*requests)
+	all.list = slices.Grow(all.list[:0], len(batch))[:len(batch)]
+	all.has = slices.Grow(all.has[:0], len(batch)*len(p.hosts))[:len(batch)*len(p.hosts)]
+	all.heads = slices.Grow(all.heads[:0], len(batch)*headSize)
+	clear(all.has)
 	for i, m := range batch {
-		r := &requests[i]
+		r := &all.list[i]
 		r.message, r.body = m, m.Body()
 		if r.err = r.check(); r.err != nil {
 			continue
 		}
-		start := len(heads)
-		heads = p.module.appendHead(heads, m, len(r.body))
-		r.head = heads[start:len(heads):len(heads)]
-		r.has, has = has[:len(p.hosts):len(p.hosts)], has[len(p.hosts):]
+		start := len(all.heads)
+		all.heads = p.module.appendHead(all.heads, m, len(r.body))
+		r.head = all.heads[start:len(all.heads):len(all.heads)]
+		r.has = all.has[i*len(p.hosts):][:len(p.hosts)]
 		var partial *partialError
 		if earlier[i] != nil && errors.As(earlier[i], &partial) {
 			copy(r.has, partial.has)
 		}
 	}
-	return requests
+	return all
 }
 
 // check returns why nothing can be sent. Id and type become part of the head, so they are looked at here
