@@ -10,7 +10,10 @@ FUZZTIME ?= 60s
 PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium gcc libc6-dev
 INSTALL   = apt-get install -y --no-install-recommends
 
-.PHONY: help build test deps lint demo fuzz golden clean
+# What `make bench` measures: a part of the test that holds the tables, such as TestPerformance/latency.
+RUN ?= TestPerformance
+
+.PHONY: help build test deps lint demo bench fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +46,12 @@ lint: ## golangci-lint, the version in tools/go.mod (its first build takes a min
 # Not with go run, to which Ctrl-C is an error however well the demo ends.
 demo: build ## the whole path on this machine, in one process
 	@bin/pushglue demo
+
+# Its tables are those of docs/performance.md; with PUSH_STREAM_MODULE they are about push-stream, else about Nchan.
+bench: ## measure everything, in some 15 minutes; the tables go to artifacts/ too
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) wrk"
+	mkdir -p artifacts
+	go test -C cmd/pushglue -tags performance -run '$(RUN)' -count 1 -timeout 60m -artifacts -outputdir $(CURDIR)/artifacts
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \

@@ -203,7 +203,7 @@ func (r *readers) poll() error {
 // more than the delivery.
 const (
 	beat     = 2 * time.Millisecond
-	fewFound = 8 // events in a beat
+	fewFound = 100 // events in a beat
 )
 
 // rest sleeps for a beat when there was much to do in the last one. When little is delivered it does nothing, so that
