@@ -153,32 +153,61 @@ func median(values []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
+// few is how often what is measured by itself takes its turn.
+const few = 3
+
+// compare runs bench publish with different arguments in turns, and returns what came of each.
+func compare[T any](run func(T) bench.PublishReport, cases []T) [][]bench.PublishReport {
+	reports := make([][]bench.PublishReport, len(cases))
+	for range few {
+		for i, c := range cases {
+			reports[i] = append(reports[i], run(c))
+		}
+	}
+	return reports
+}
+
+// medianOf returns the median of one figure of some reports.
+func medianOf(reports []bench.PublishReport, figure func(bench.PublishReport) float64) float64 {
+	values := make([]float64, len(reports))
+	for i, r := range reports {
+		values[i] = figure(r)
+	}
+	return median(values)
+}
+
+func rate(r bench.PublishReport) float64 { return r.Rate }
+func cpu(r bench.PublishReport) float64  { return r.CPU }
+func peak(r bench.PublishReport) float64 { return float64(r.Peak) / (1 << 20) }
+
 // queueLengths shows that neither memory nor rate depends on what waits in the queue.
 func queueLengths(t *testing.T, out io.Writer) {
+	fmt.Fprintf(out, "\n## With a long queue (the first 10 s of it, medians of %d)\n\n| jobs queued | jobs/s | resident at most, MiB | CPU a job, us |\n| --- | --- | --- | --- |\n", few)
+	queues := []int{1000, 1_000_000, 10_000_000}
 	s := startStack(t, 1)
-	fmt.Fprint(out, "\n## With a long queue (10 s each)\n\n| jobs queued | jobs/s | resident at most, MiB | CPU a job, us |\n| --- | --- | --- | --- |\n")
-	for _, jobs := range []int{1000, 1_000_000, 10_000_000} {
-		r := s.publish(fmt.Sprint("--jobs=", jobs), "--for=10s")
-		fmt.Fprintf(out, "| %d | %.0f | %.0f | %.1f |\n", jobs, r.Rate, float64(r.Peak)/(1<<20), r.CPU)
+	for i, reports := range compare(func(jobs int) bench.PublishReport { return s.publish(fmt.Sprint("--jobs=", jobs), "--for=10s") }, queues) {
+		fmt.Fprintf(out, "| %d | %.0f | %.0f | %.1f |\n", queues[i], medianOf(reports, rate), medianOf(reports, peak), medianOf(reports, cpu))
 	}
 }
 
 func channelNumbers(t *testing.T, out io.Writer) {
+	fmt.Fprintf(out, "\n## By number of channels (medians of %d)\n\n| channels | jobs/s | CPU a job, us |\n| --- | --- | --- |\n", few)
+	channels := []int{1, 10, 100, 1000, 10_000, 100_000}
 	s := startStack(t, 1)
-	fmt.Fprint(out, "\n## By number of channels\n\n| channels | jobs/s | CPU a job, us |\n| --- | --- | --- |\n")
-	for _, channels := range []int{1, 10, 100, 1000, 10_000, 100_000} {
-		r := s.publish("--jobs=300000", fmt.Sprint("--channels=", channels))
-		fmt.Fprintf(out, "| %d | %.0f | %.1f |\n", channels, r.Rate, r.CPU)
+	for i, reports := range compare(func(n int) bench.PublishReport { return s.publish("--jobs=300000", fmt.Sprint("--channels=", n)) }, channels) {
+		fmt.Fprintf(out, "| %d | %.0f | %.1f |\n", channels[i], medianOf(reports, rate), medianOf(reports, cpu))
 	}
 }
 
 func hostNumbers(t *testing.T, out io.Writer) {
-	fmt.Fprint(out, "\n## By number of push hosts (all on this machine)\n\n| hosts | jobs/s | requests/s | CPU a job, us |\n| --- | --- | --- | --- |\n")
+	fmt.Fprintf(out, "\n## By number of push hosts (all on this machine, medians of %d)\n\n| hosts | jobs/s | requests/s | CPU a job, us |\n| --- | --- | --- | --- |\n", few)
+	var stacks []*stack
 	for _, hosts := range []int{1, 2, 5} {
-		t.Run(fmt.Sprint(hosts), func(t *testing.T) {
-			r := startStack(t, hosts).publish("--jobs=200000")
-			fmt.Fprintf(out, "| %d | %.0f | %.0f | %.1f |\n", hosts, r.Rate, r.Rate*float64(hosts), r.CPU)
-		})
+		stacks = append(stacks, startStack(t, hosts))
+	}
+	for i, reports := range compare(func(s *stack) bench.PublishReport { return s.publish("--jobs=200000") }, stacks) {
+		hosts, jobs := len(stacks[i].hosts), medianOf(reports, rate)
+		fmt.Fprintf(out, "| %d | %.0f | %.0f | %.1f |\n", hosts, jobs, jobs*float64(hosts), medianOf(reports, cpu))
 	}
 }
 
@@ -188,14 +217,17 @@ func (s *stack) subscribe(args ...string) bench.SubscribeReport {
 	return r
 }
 
-// latencies measures how long a job takes to the push host's answer and to ten readers, each of a channel of its own.
+// latencies measures how long a job takes to the push host's answer, when nobody listens, and to ten readers, each of a channel of
+// its own.
 func latencies(t *testing.T, out io.Writer) {
 	s := startStack(t, 1)
-	fmt.Fprint(out, "\n## Latency (10 s each, ten channels with a reader each)\n\n| jobs/s | put to accepted, p50 / p99 ms | put to reader, p50 / p99 ms | lost | CPU of the daemon, cores |\n| --- | --- | --- | --- | --- |\n")
-	for _, rate := range []int{1000, 10_000, 30_000} {
-		r := s.subscribe("--readers=10", "--channels=10", fmt.Sprint("--rate=", rate))
-		fmt.Fprintf(out, "| %d | %.2f / %.2f | %.2f / %.2f | %d | %.2f |\n", rate, r.Accepted.P50, r.Accepted.P99, r.Latency.P50, r.Latency.P99,
-			r.Lost, r.DaemonCPU*float64(rate)/1e6)
+	fmt.Fprint(out, "\n## Latency (10 s each, ten channels)\n\n| jobs/s | nobody listens: put to accepted, p50 / p99 ms | ten readers: put to accepted | put to reader | lost | daemon, cores |\n"+
+		"| --- | --- | --- | --- | --- | --- |\n")
+	both := func(q *bench.Quantiles) string { return fmt.Sprintf("%.1f / %.1f", q.P50, q.P99) }
+	for _, jobs := range []int{1000, 10_000, 30_000} {
+		alone := s.publish(fmt.Sprint("--rate=", jobs), fmt.Sprint("--jobs=", 10*jobs), "--channels=10")
+		r := s.subscribe("--readers=10", "--channels=10", fmt.Sprint("--rate=", jobs))
+		fmt.Fprintf(out, "| %d | %s | %s | %s | %d | %.2f |\n", jobs, both(alone.Accepted), both(r.Accepted), both(r.Latency), r.Lost, r.DaemonCPU*float64(jobs)/1e6)
 	}
 }
 
@@ -209,7 +241,7 @@ func fanOuts(t *testing.T, out io.Writer) {
 	}{
 		{5000, 10, "0s"}, {5000, 20, "0s"}, {5000, 33, "0s"}, {5000, 33, "100ms"}, {1000, 1000, "25ms"},
 	} {
-		t.Run(fmt.Sprint(f), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d-%d-%s", f.readers, f.rate, f.window), func(t *testing.T) {
 			r := startStack(t, 1).subscribe(fmt.Sprint("--readers=", f.readers), fmt.Sprint("--rate=", f.rate), "--coalesce="+f.window, "--wait=30s")
 			fmt.Fprintf(out, "| %s | %d | %d | %s | %.0f | %.0f / %.0f | %d | %.1f | %.1f |\n", module(), f.readers, f.rate, f.window, r.Rate,
 				r.Latency.P50, r.Latency.P99, r.Lost, r.ServerCPU, r.ReaderCPU)

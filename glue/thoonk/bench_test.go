@@ -52,6 +52,62 @@ func BenchmarkSettle(b *testing.B) {
 	perJob(b)
 }
 
+// BenchmarkOperator runs the scripts of an operator and of maintenance, each on a batch of jobs that are in the state it
+// is for.
+func BenchmarkOperator(b *testing.B) {
+	for _, script := range []struct {
+		name    string
+		stalled bool // else claimed
+		run     func(f *thoonk.Feed, ids []string) (int, error)
+	}{
+		{"extend", false, func(f *thoonk.Feed, ids []string) (int, error) { return count(f.Extend(b.Context(), ids...)) }},
+		{"cancel", false, func(f *thoonk.Feed, ids []string) (int, error) { return count(f.Cancel(b.Context(), ids...)) }},
+		{"older", false, func(f *thoonk.Feed, _ []string) (int, error) {
+			return count(f.Older(b.Context(), thoonk.Claimed, 0, benchBatch))
+		}},
+		{"retract", false, func(f *thoonk.Feed, ids []string) (int, error) { return count(f.Retract(b.Context(), ids...)) }},
+		{"retry", true, func(f *thoonk.Feed, ids []string) (int, error) { return count(f.Retry(b.Context(), ids...)) }},
+	} {
+		b.Run(script.name, func(b *testing.B) {
+			feed := benchFeed(b)
+			payloads := benchPayloads()
+			for b.Loop() {
+				b.StopTimer()
+				ids := benchState(b, feed, payloads, script.stalled)
+				b.StartTimer()
+				if n, err := script.run(feed, ids); err != nil || n != len(ids) {
+					b.Fatalf("%d of %d jobs, %v", n, len(ids), err)
+				}
+				b.StopTimer()
+				if _, err := feed.Retract(b.Context(), ids...); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+			perJob(b)
+		})
+	}
+}
+
+func count(ids []string, err error) (int, error) { return len(ids), err }
+
+// benchState puts a batch of jobs and takes them to a state.
+func benchState(b *testing.B, feed *thoonk.Feed, payloads [][]byte, stalled bool) []string {
+	benchPut(b, feed, payloads)
+	var ids []string
+	var settlements []glue.Settlement
+	for _, job := range benchClaim(b, feed) {
+		ids = append(ids, job.ID)
+		settlements = append(settlements, glue.Settlement{JobID: job.ID, Verdict: glue.Stall})
+	}
+	if stalled {
+		if err := feed.Settle(b.Context(), settlements); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return ids
+}
+
 func benchFeed(b *testing.B) *thoonk.Feed {
 	feed, err := thoonk.NewFeed(service.StartRedis(b).Client(b), "bench", thoonk.ThoonkPy)
 	if err != nil {
