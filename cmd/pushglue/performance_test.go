@@ -239,7 +239,7 @@ func fanOuts(t *testing.T, out io.Writer) {
 		readers, rate int
 		window        string
 	}{
-		{5000, 10, "0s"}, {5000, 20, "0s"}, {5000, 33, "0s"}, {5000, 33, "100ms"}, {1000, 1000, "25ms"},
+		{5000, 10, "0s"}, {5000, 20, "0s"}, {5000, 33, "0s"}, {5000, 33, "100ms"}, {2500, 66, "50ms"}, {1000, 1000, "25ms"},
 	} {
 		t.Run(fmt.Sprintf("%d-%d-%s", f.readers, f.rate, f.window), func(t *testing.T) {
 			r := startStack(t, 1).subscribe(fmt.Sprint("--readers=", f.readers), fmt.Sprint("--rate=", f.rate), "--coalesce="+f.window, "--wait=30s")

@@ -111,13 +111,11 @@ func (h *host) publish(ctx context.Context, requests []request, n int, answers [
 		todo = h.audience.skip(ctx, requests, todo)
 		h.ledger.AddHost(glue.HostSums{Name: h.name, Skipped: int64(due - len(todo))})
 	}
-	var wg sync.WaitGroup
-	for l, todo := range h.split(requests, todo) {
-		if d := (delivery{host: h, lane: h.lanes[l], requests: requests, answers: answers, todo: todo, refusals: refusals}); len(todo) > 0 {
-			wg.Go(func() { d.deliver(ctx) })
-		}
-	}
-	wg.Wait()
+	parts := h.split(requests, todo)
+	together(len(parts), func(l int) {
+		d := delivery{host: h, lane: h.lanes[l], requests: requests, answers: answers, todo: parts[l], refusals: refusals}
+		d.deliver(ctx)
+	})
 }
 
 // split returns what is to be done on each lane.
@@ -152,6 +150,9 @@ type delivery struct {
 
 // deliver sends all requests in todo, or fails them.
 func (d *delivery) deliver(ctx context.Context) {
+	if len(d.todo) == 0 {
+		return
+	}
 	sums := glue.HostSums{Name: d.name}
 	for len(d.todo) > 0 {
 		if err := d.exchange(ctx, &sums); err != nil {

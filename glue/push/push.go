@@ -127,15 +127,24 @@ func (p *Publisher) Publish(ctx context.Context, batch []*glue.Message, outcomes
 	requests := p.requests(batch, outcomes)
 	defer requests.release()
 	answers := make([][]error, len(p.hosts))
-	var wg sync.WaitGroup
-	for n, h := range p.hosts {
+	together(len(p.hosts), func(n int) {
 		answers[n] = make([]error, len(batch))
-		wg.Go(func() { h.publish(ctx, requests.list, n, answers[n]) })
-	}
-	wg.Wait()
+		p.hosts[n].publish(ctx, requests.list, n, answers[n])
+	})
 	for i := range batch {
 		outcomes[i] = p.outcome(&requests.list[i], answers, i)
 	}
+}
+
+// together calls do for each number under n, all at once. One of them takes no goroutine of its own: there is
+// mostly one.
+func together(n int, do func(int)) {
+	var wg sync.WaitGroup
+	for i := range n - 1 {
+		wg.Go(func() { do(i) })
+	}
+	do(n - 1)
+	wg.Wait()
 }
 
 // outcome folds the hosts' answers for message i. A message is published when all hosts that
