@@ -58,9 +58,11 @@ func start(t *testing.T, c glue.Config, pipelines ...glue.Pipeline) *engine {
 }
 
 func (e *engine) put(ids ...string) {
-	for _, id := range ids {
-		e.feed.Put(id, []byte(`payload of `+id))
+	jobs := make([]glue.Job, len(ids))
+	for i, id := range ids {
+		jobs[i] = glue.Job{ID: id, Payload: []byte(`payload of ` + id)}
 	}
+	e.feed.PutAll(jobs...)
 }
 
 // end stops the engine and returns what Run returned and what the feed holds. The ledger must balance.

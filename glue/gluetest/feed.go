@@ -38,9 +38,17 @@ func NewFeed(name string) *Feed {
 
 // Put adds a job to the end of the feed.
 func (f *Feed) Put(id string, payload []byte) {
+	f.PutAll(glue.Job{ID: id, Payload: payload})
+}
+
+// PutAll adds jobs to the end of the feed in one step, so that the next claim finds all of them.
+func (f *Feed) PutAll(jobs ...glue.Job) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.queued = append(f.queued, glue.Job{ID: id, Feed: f.name, Payload: payload, Put: time.Now()})
+	for _, job := range jobs {
+		job.Feed, job.Put = f.name, time.Now()
+		f.queued = append(f.queued, job)
+	}
 	f.wake()
 }
 
