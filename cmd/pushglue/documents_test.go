@@ -15,7 +15,7 @@ import (
 func TestTheConfigurationAndJobsDocuments(t *testing.T) {
 	for path, values := range map[string][]any{
 		"../../docs/configuration.md": {glue.Sums{}},
-		"../../docs/performance.md":   {bench.SubscribeReport{}},
+		"../../docs/performance.md":   {bench.PublishReport{}, bench.SubscribeReport{}},
 		"../../docs/queue.md":         {feedReport{}, listOutput{}, jobReport{}, changeReport{}},
 	} {
 		text, err := os.ReadFile(path)
