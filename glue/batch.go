@@ -19,6 +19,7 @@ type run struct {
 	pipeline *Pipeline
 	failures []error   // by job: errUntried at first, later what a stage said; nil when all passed it on or dropped it
 	sendings []sending // the messages that the stages made, in the order of the jobs
+	alone    bool      // each message goes out by itself, though the pipeline coalesces
 }
 
 // sending is one message on its way to the publisher.
@@ -149,6 +150,13 @@ func (b *batch) merge(next *batch) {
 			s.job += shift
 			to.sendings = append(to.sendings, s)
 		}
+	}
+}
+
+// apart keeps the messages of b from being coalesced: one of them may be why all have failed.
+func (b *batch) apart() {
+	for r := range b.runs {
+		b.runs[r].alone = true
 	}
 }
 

@@ -2,7 +2,7 @@ package glue
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"time"
 )
 
@@ -31,6 +31,13 @@ const CoalescedType = "coalesced"
 // DefaultCoalesce returns what an empty setting in the pipelines file selects.
 func DefaultCoalesce() Coalesce {
 	return Coalesce{Window: 25 * time.Millisecond, Count: 100, Bytes: 32 << 10}
+}
+
+// alone returns what only replaces messages, and lets each that is published go out by itself.
+func (c *Coalesce) alone() *Coalesce {
+	alone := *c
+	alone.Count = 1
+	return &alone
 }
 
 // publish publishes a batch as Publisher.Publish does, in groups, and returns how many of the messages
@@ -80,14 +87,21 @@ func isCoalesced(p *Pipeline) bool { return p.Coalesce != nil }
 func isSingle(p *Pipeline) bool    { return p.Coalesce == nil }
 func isAny(*Pipeline) bool         { return true }
 
-// windowOf returns how long the messages of a feed may wait for others: the shortest window of the
-// pipelines that coalesce; 0 if none does.
-func windowOf(pipelines []*Pipeline) time.Duration {
+// windowOf returns how long the messages of a feed may wait for others; 0 if none of its pipelines coalesces. They
+// all wait for the run that waits longest, so it must be one window.
+func windowOf(pipelines []*Pipeline) (time.Duration, error) {
 	var window time.Duration
-	for n, p := range slices.DeleteFunc(slices.Clone(pipelines), isSingle) {
-		if n == 0 || p.Coalesce.Window < window {
-			window = p.Coalesce.Window
+	var first *Pipeline
+	for _, p := range pipelines {
+		switch c := p.Coalesce; {
+		case c == nil:
+		case c.Count < 1 || c.Bytes < 1:
+			return 0, fmt.Errorf("pipeline %s coalesces without a bound; see DefaultCoalesce", p.Name)
+		case first == nil:
+			first, window = p, c.Window
+		case c.Window != window:
+			return 0, fmt.Errorf("pipelines %s and %s of a feed coalesce in different windows, %s and %s", first.Name, p.Name, window, c.Window)
 		}
 	}
-	return window
+	return window, nil
 }

@@ -422,6 +422,31 @@ func TestWhatReplacesMustBePublished(t *testing.T) {
 	}
 }
 
+// TestWhatFailsForNowIsTriedAlone: one message that never gets an answer takes no others with it.
+func TestWhatFailsForNowIsTriedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub gluetest.Publisher
+		pub.Outcome = func(_ context.Context, m *glue.Message) error {
+			if slices.Contains(unpack(t, m), "2") {
+				return errors.New("gives no answer")
+			}
+			return nil
+		}
+		e := start(t, glue.Config{Attempts: 2}, coalescing(&pub, glue.Coalesce{}))
+		e.putAll("a x", "a y", "a z")
+		time.Sleep(time.Hour)
+		state, err := e.end()
+		if err != nil {
+			t.Error(err)
+		}
+		slices.Sort(state.Finished)
+		equal(t, "finished", state.Finished, []string{"1", "3"})
+		if state.Done["2"].Verdict != glue.Stall {
+			t.Errorf("job 2: %+v", state.Done["2"])
+		}
+	})
+}
+
 // attempts is a publisher that notes the previous outcomes that it gets, by the messages that it gets them with.
 type attempts struct {
 	t       *testing.T
@@ -459,8 +484,8 @@ func TestPreviousOutcomes(t *testing.T) {
 		}
 		equal(t, "attempts", pub.earlier, []string{
 			"1+2 after <nil>", "3 after <nil>", "4 after <nil>",
-			"1+2 after A has it", "3 after A has it", "4 after nobody has it",
-			"1+2 after A has it",
+			"1 after A has it", "2 after A has it", "3 after A has it", "4 after nobody has it",
+			"1 after A has it",
 		})
 	})
 	synctest.Test(t, func(t *testing.T) {

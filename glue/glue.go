@@ -109,6 +109,10 @@ func newLine(c Config, feed Feed) (*line, error) {
 	if len(pipelines) == 0 {
 		return nil, fmt.Errorf("feed %s has no pipeline that is not a shadow: its jobs would be finished by nobody", feed.Name())
 	}
+	window, err := windowOf(pipelines)
+	if err != nil {
+		return nil, err
+	}
 	c.Ledger.AddFeed(FeedSums{Name: feed.Name()})
 	return &line{
 		nozzle: &nozzle{
@@ -121,9 +125,10 @@ func newLine(c Config, feed Feed) (*line, error) {
 		log:         log,
 		attempts:    c.Attempts,
 		budget:      c.RetryBudget,
-		window:      windowOf(pipelines),
+		window:      window,
 		gathered:    c.InFlight / 2,
-		retryRoom:   semaphore.NewWeighted(int64(c.InFlight / 2)),
+		// A batch that was gathered may hold half of what is in flight, and one claim more.
+		retryRoom: semaphore.NewWeighted(int64(c.InFlight/2 + c.Batch)),
 	}, nil
 }
 

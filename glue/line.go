@@ -177,6 +177,7 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 			return
 		}
 		l.transformer.transform(abort, b)
+		b.apart()
 		b.publish(abort, l.ledger, isAny)
 		b = l.settle(abort, b)
 		if b != nil && stop.Err() == nil && time.Now().After(deadline) && b.unavailable() == nil {

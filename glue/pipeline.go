@@ -27,13 +27,3 @@ type Pipeline struct {
 	Publisher Publisher
 	Coalesce  *Coalesce // nil publishes each message by itself
 }
-
-// publish publishes a batch as Publisher.Publish does, and returns how many of the messages were replaced
-// by one that was published.
-func (p *Pipeline) publish(ctx context.Context, batch []*Message, outcomes []error) (replaced int) {
-	if p.Coalesce != nil {
-		return p.Coalesce.publish(ctx, p.Publisher, batch, outcomes)
-	}
-	p.Publisher.Publish(ctx, batch, outcomes)
-	return 0
-}

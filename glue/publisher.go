@@ -52,7 +52,15 @@ func (r *run) publish(ctx context.Context, ledger *Ledger) {
 			retries++
 		}
 	}
-	replaced := r.pipeline.publish(ctx, messages, outcomes)
+	replaced := 0
+	switch c := r.pipeline.Coalesce; {
+	case c == nil:
+		r.pipeline.Publisher.Publish(ctx, messages, outcomes)
+	case r.alone:
+		replaced = c.alone().publish(ctx, r.pipeline.Publisher, messages, outcomes)
+	default:
+		replaced = c.publish(ctx, r.pipeline.Publisher, messages, outcomes)
+	}
 
 	for n, s := range open {
 		s.outcome, s.open = outcomes[n], isTemporary(outcomes[n])

@@ -268,6 +268,9 @@ func (m *Message) check() error {
 		if err := CheckToken(m.Type); err != nil {
 			return Permanentf("message type %w", err)
 		}
+		if m.Type == CoalescedType {
+			return Permanentf("message type %q is that of coalesced messages", CoalescedType)
+		}
 	}
 	if len(m.Channels) > MaxChannels {
 		return Permanentf("%d channels are more than %d", len(m.Channels), MaxChannels)

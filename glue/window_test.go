@@ -56,22 +56,48 @@ func TestAWindowEnds(t *testing.T) {
 	}
 }
 
-func TestTheShortestWindowCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var pub, slow gluetest.Publisher
-		p, other := coalescing(&pub, glue.Coalesce{Window: 10 * time.Millisecond}), coalescing(&slow, glue.Coalesce{Window: 20 * time.Millisecond})
-		other.Name = "slow"
-		e := start(t, glue.Config{}, other, p)
-		e.putAll("a x", "a y")
-		time.Sleep(10 * time.Millisecond)
-		synctest.Wait()
-		for _, pub := range []*gluetest.Publisher{&pub, &slow} {
-			if got := outline(t, pub.Messages()); got != "1+2@a" {
-				t.Errorf("published %s", got)
-			}
+func TestWhatCannotCoalesce(t *testing.T) {
+	one, other := coalescing(nil, glue.Coalesce{Window: time.Second}), coalescing(nil, glue.Coalesce{Window: time.Minute})
+	other.Name = "other"
+	for want, pipelines := range map[string][]glue.Pipeline{
+		"pipelines p and other of a feed coalesce in different windows, 1s and 1m0s": {one, other},
+		"pipeline p coalesces without a bound; see DefaultCoalesce":                  {{Name: "p", Feed: "f", Coalesce: new(glue.Coalesce)}},
+	} {
+		for i := range pipelines {
+			pipelines[i].Feed = "f"
 		}
+		_, err := glue.New(glue.Config{Feeds: []glue.Feed{gluetest.NewFeed("f")}, Pipelines: pipelines})
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// TestManyJobsFailAtOnce has all of a gathered batch fail for now: what waits for a retry has room.
+func TestManyJobsFailAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub gluetest.Publisher
+		var requests atomic.Int64
+		pub.Outcome = func(context.Context, *glue.Message) error {
+			if requests.Add(1) == 1 {
+				return errors.New("answers 500")
+			}
+			return nil
+		}
+		e := start(t, glue.Config{Batch: 10, InFlight: 40}, coalescing(&pub, glue.Coalesce{}))
+		jobs := make([]glue.Job, 41)
+		for i := range jobs {
+			jobs[i] = glue.Job{ID: fmt.Sprint(i), Payload: []byte("a x")}
+		}
+		e.feed.PutAll(jobs[0])
+		synctest.Wait()
+		e.feed.PutAll(jobs[1:]...)
+		time.Sleep(time.Minute)
 		if _, err := e.end(); err != nil {
 			t.Error(err)
+		}
+		if f := e.ledger.Sums().Feeds[0]; f.Finished != 41 {
+			t.Errorf("%+v", f)
 		}
 	})
 }

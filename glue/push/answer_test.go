@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReadAnswer(t *testing.T) {
@@ -92,4 +94,49 @@ func FuzzReadAnswer(f *testing.F) {
 			t.Fatalf("%q: net/http leaves %q, we %q", text, theirRest, rest)
 		}
 	})
+}
+
+// FuzzNext reads a stream of answers twice: a pipe that remembers what it has read, and readAnswer, must read the same.
+func FuzzNext(f *testing.F) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+	f.Add(ok+ok+ok, 7)
+	f.Add(ok+"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}\n"+ok, 1000)
+	f.Add(ok+ok+"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"+ok, 30)
+	f.Fuzz(func(t *testing.T, text string, size int) {
+		if size < 1 {
+			return
+		}
+		p := new(pipe)
+		p.reader = patientReader{ctx: t.Context(), conn: &pieces{text: text, size: size}, mark: newMark(nil), timeout: time.Second}
+		p.answers = bufio.NewReaderSize(&p.reader, answerBuffer)
+		plain := bufio.NewReaderSize(strings.NewReader(text), answerBuffer)
+		for {
+			got, err := p.next()
+			want, wantErr := readAnswer(plain)
+			if got != want || (err == nil) != (wantErr == nil) {
+				t.Fatalf("%q: got %+v, %v, want %+v, %v", text, got, err, want, wantErr)
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+}
+
+// pieces is a connection on which a text comes in pieces.
+type pieces struct {
+	net.Conn
+	text string
+	size int
+}
+
+func (*pieces) SetReadDeadline(time.Time) error { return nil }
+
+func (c *pieces) Read(b []byte) (int, error) {
+	if c.text == "" {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), c.size)], c.text)
+	c.text = c.text[n:]
+	return n, nil
 }

@@ -70,7 +70,8 @@ func TestCoalescedMessagesGoAsJSON(t *testing.T) {
 	})
 }
 
-// TestAGroupGoesAgainToWhoLacksIt: a host that has a group does not get it again because another one failed for now.
+// TestAGroupGoesAgainToWhoLacksIt: a host that has a group does not get its messages again because another one failed
+// for now.
 func TestAGroupGoesAgainToWhoLacksIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, "one", "two")
@@ -80,7 +81,7 @@ func TestAGroupGoesAgainToWhoLacksIt(t *testing.T) {
 		})
 		state := h.coalesce("x", "y")
 		h.want("one", both)
-		h.want("two", both, both)
+		h.want("two", both, "x", "y")
 		if len(state.Finished) != 2 {
 			t.Errorf("finished %v", state.Finished)
 		}

@@ -69,17 +69,17 @@ func (h *health) down(to state, reason error) {
 func (h *health) ask() {
 	for glue.Sleep(h.stop, downTime) {
 		if h.ping(h.stop) == nil {
-			h.up()
+			h.up(silent)
 			return
 		}
 	}
 }
 
-// up brings the host back.
-func (h *health) up() {
+// up brings a host back that was down in this way. An answer says nothing against another connection's silence.
+func (h *health) up(from state) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.state != up {
+	if h.state == from {
 		h.state = up
 		h.log.Info().Msg("push host is up again")
 	}

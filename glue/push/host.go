@@ -216,7 +216,7 @@ func (d *delivery) judge(i int) error {
 	answer := d.answers[i]
 	if answer == nil || glue.IsPermanent(answer) {
 		d.host.refusals.Store(0)
-		d.health.up()
+		d.health.up(refusing)
 		d.refusals = maxRefusals
 		return nil
 	}

@@ -33,10 +33,15 @@ type requests struct {
 // rooms are kept for the memory of batches that are answered.
 var rooms = sync.Pool{New: func() any { return new(requests) }}
 
+// maxRoom is up to how many requests' memory is kept: what one huge batch took is not.
+const maxRoom = 4096
+
 // release gives the memory back; nothing refers to it any more.
 func (r *requests) release() {
 	clear(r.list)
-	rooms.Put(r)
+	if cap(r.list) <= maxRoom {
+		rooms.Put(r)
+	}
 }
 
 // requests makes the requests of a batch. earlier are the messages' outcomes so far. The caller releases them.
