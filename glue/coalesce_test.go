@@ -510,6 +510,22 @@ func TestPreviousOutcomes(t *testing.T) {
 		if _, err := e.end(); err != nil {
 			t.Error(err)
 		}
-		equal(t, "attempts", pub.earlier, []string{"1+3 after <nil>", "1+2+3 after tried in other groups", "1+2+3 after A has it"})
+		equal(t, "attempts", pub.earlier, []string{"1+3 after <nil>", "1 after A has it", "2 after <nil>", "3 after A has it", "1 after A has it"})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		pub := &attempts{t: t}
+		pub.outcome = func(attempt int) error {
+			if attempt == 1 || attempt == 3 {
+				return fmt.Errorf("away: %w", glue.ErrUnavailable)
+			}
+			return nil
+		}
+		e := start(t, glue.Config{}, coalescing(pub, glue.Coalesce{}))
+		e.putAll("a x", "a,b y", "a z")
+		time.Sleep(time.Minute)
+		if _, err := e.end(); err != nil {
+			t.Error(err)
+		}
+		equal(t, "attempts", pub.earlier, []string{"1 after <nil>", "2 after <nil>", "3 after <nil>", "1+3 after tried in other groups"})
 	})
 }
