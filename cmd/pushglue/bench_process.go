@@ -25,7 +25,9 @@ func benchProcess(c *cobra.Command, args ...string) *exec.Cmd {
 // benchDaemon returns a daemon with this pipelines file. Nobody asks it, and its pseudonyms are of no use to anybody.
 func benchDaemon(c *cobra.Command, pipelines string, args ...string) *exec.Cmd {
 	daemon := benchProcess(c, append([]string{"daemon"}, args...)...)
-	daemon.Env = append(os.Environ(), "PUSHGLUE_PIPELINES="+pipelines, "PUSHGLUE_HTTP_ADDR=", "PUSHGLUE_ANONYMIZE_KEY=0123456789abcdef0123456789abcdef")
+	// Its log would stand among the bench's progress: only what matters, unless the settings say otherwise.
+	daemon.Env = append([]string{"PUSHGLUE_LOG_LEVEL=warn"}, os.Environ()...)
+	daemon.Env = append(daemon.Env, "PUSHGLUE_PIPELINES="+pipelines, "PUSHGLUE_HTTP_ADDR=", "PUSHGLUE_ANONYMIZE_KEY=0123456789abcdef0123456789abcdef")
 	return daemon
 }
 
