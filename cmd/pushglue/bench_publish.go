@@ -6,6 +6,7 @@ import (
 	"math"
 	"os/exec"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,8 +69,10 @@ func (p *publishing) check() error {
 		return fmt.Errorf("--jobs and --channels must be at least 1")
 	case !(p.Rate >= 0) || p.Rate > math.MaxInt32: // NaN is not at least 0
 		return fmt.Errorf("--rate must be 0 to %d jobs a second", math.MaxInt32)
-	case p.For < 0 || p.Coalesce < 0:
-		return fmt.Errorf("--for and --coalesce must not be less than 0s")
+	case p.For < 0:
+		return fmt.Errorf("--for must not be less than 0s")
+	case p.Coalesce != 0 && (p.Coalesce < time.Millisecond || p.Coalesce > time.Second):
+		return fmt.Errorf("--coalesce must be 1ms to 1s")
 	case p.Fan < 1 || p.Fan > glue.MaxChannels:
 		return fmt.Errorf("--fan must be 1 to %d channels", glue.MaxChannels)
 	case p.Size < bench.MinSize || p.Size > bench.MaxSize:

@@ -74,7 +74,8 @@ func TestBenchPublishRefuses(t *testing.T) {
 		"a rate of nothing":   {nil, "--rate NaN", 2, "--rate must be 0 to"},
 		"no channel":          {nil, "--fan 0", 2, "--fan must be 1 to 255 channels"},
 		"small jobs":          {nil, "--size 10", 2, "--size must be 240 to 60000 bytes"},
-		"a negative time":     {nil, "--for -1s", 2, "--for and --coalesce must not be less than 0s"},
+		"a negative time":     {nil, "--for -1s", 2, "--for must not be less than 0s"},
+		"a long window":       {nil, "--coalesce 2s", 2, "--coalesce must be 1ms to 1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errs := command(t, "", environment(test.settings...), append([]string{"bench", "publish"}, strings.Fields(test.args)...)...)

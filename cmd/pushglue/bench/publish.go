@@ -122,7 +122,8 @@ func (c PublishConfig) work(ctx context.Context, p *producer, d *daemon) error {
 	if err == nil {
 		err = c.await(limited, p.jobs.made, d)
 	}
-	if ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
+	// A connection has the deadline of limited too, and may notice it first.
+	if deadline, ok := limited.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
 		return nil // the time is over
 	}
 	return err
