@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -59,17 +60,21 @@ func refuseRemote(c config) error {
 	if err != nil {
 		return nil // connect says what is wrong with it, and does not quote it
 	}
+	query := redisURL.Query()
+	if query.Get("master_name") != "" || query.Has("cluster") {
+		return notThisMachine(envPrefix+"_REDIS_URL", "what Sentinel or a cluster leads to, perhaps,")
+	}
 	if redisURL.Scheme != "unix" {
-		for _, address := range append(redisURL.Query()["addr"], redisURL.Host) {
+		for _, address := range append(query["addr"], redisURL.Host) {
 			if host := hostOf(address); !isLoopback(host) {
 				return notThisMachine(envPrefix+"_REDIS_URL", host)
 			}
 		}
 	}
 	for _, base := range c.PushHosts {
-		u, err := url.Parse(base)
+		u, err := url.Parse(strings.TrimSpace(base)) // as package push reads it
 		if err != nil {
-			return nil // readConfig says what is wrong with it
+			return notThisMachine(envPrefix+"_PUSH_HOSTS", "what is no URL")
 		}
 		if !isLoopback(u.Hostname()) {
 			return notThisMachine(envPrefix+"_PUSH_HOSTS", u.Hostname())

@@ -67,8 +67,10 @@ func TestBenchPublishRefuses(t *testing.T) {
 		want     string
 	}{
 		"a remote push host":  {[]string{"PUSH_HOSTS=http://127.0.0.1,http://192.0.2.1:9080"}, "", 1, "PUSHGLUE_PUSH_HOSTS: 192.0.2.1 is not this machine"},
+		"a space before it":   {[]string{"PUSH_HOSTS=http://127.0.0.1:9080, http://192.0.2.1:9080"}, "", 1, "PUSHGLUE_PUSH_HOSTS: 192.0.2.1 is not this machine"},
+		"Sentinel":            {[]string{"REDIS_URL=redis://127.0.0.1:26379?master_name=m"}, "", 1, "PUSHGLUE_REDIS_URL: what Sentinel or a cluster leads to, perhaps, is not this machine"},
 		"a remote queue":      {[]string{"REDIS_URL=rediss://:secret@192.0.2.1"}, "", 1, "PUSHGLUE_REDIS_URL: 192.0.2.1 is not this machine"},
-		"a second Redis node": {[]string{"REDIS_URL=redis://127.0.0.1?cluster=true&addr=192.0.2.1:6379"}, "", 1, "PUSHGLUE_REDIS_URL: 192.0.2.1 is not this machine"},
+		"a second Redis node": {[]string{"REDIS_URL=redis://127.0.0.1?cluster=true&addr=192.0.2.1:6379"}, "", 1, "PUSHGLUE_REDIS_URL: what Sentinel or a cluster leads to"},
 		"no Redis":            {[]string{"REDIS_URL=redis://" + nobody(t)}, "", 1, "PUSHGLUE_REDIS_URL: check Redis"},
 		"no jobs":             {nil, "--jobs 0", 2, "--jobs and --channels must be at least 1"},
 		"a rate of nothing":   {nil, "--rate NaN", 2, "--rate must be 0 to"},
