@@ -98,9 +98,19 @@ func (f *meteredFeed) Claim(ctx context.Context, limit int) ([]glue.Job, error) 
 func (f *meteredFeed) Settle(ctx context.Context, settlements []glue.Settlement) error {
 	err := f.Feed.Settle(ctx, settlements)
 	if err == nil {
-		f.meter.settled(len(settlements))
+		f.meter.settled(done(settlements))
 	}
 	return err
+}
+
+// done counts the jobs that do not come back to the feed.
+func done(settlements []glue.Settlement) (n int) {
+	for _, s := range settlements {
+		if s.Verdict == glue.Finish || s.Verdict == glue.Stall {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *Meter) claimed() {
@@ -109,6 +119,7 @@ func (m *Meter) claimed() {
 	if m.jobs == 0 && m.start.at.IsZero() {
 		m.start.readAllocs()
 		m.start.readCPU()
+		m.sampled = m.start.at
 	}
 }
 
