@@ -111,6 +111,9 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
 	err = g.Run(ctx)
+	if err == nil {
+		w.flush(c.Drain)
+	}
 	err = errors.Join(err, w.reopenFiles())
 	sums := ledger.Sums()
 	log.Info().Interface("ledger", sums).Msg("stopped")
