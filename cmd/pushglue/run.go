@@ -107,9 +107,12 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	go handleSignals(signals, log, stop, g.Abort, w.reopenFiles)
+	supervisor := newSupervisor(log)
+	go handleSignals(signals, log, func() { supervisor.stopping(); stop() }, g.Abort, w.reopenFiles)
 
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
+	supervisor.ready()
+	defer supervisor.feed(g.Alive)()
 	err = g.Run(ctx)
 	err = errors.Join(err, w.reopenFiles())
 	sums := ledger.Sums()
