@@ -12,6 +12,10 @@ type Job struct {
 	Payload   []byte    // as the producer put it; never modified
 	Cancelled int       // times it went back to the feed after a failure
 	Put       time.Time // when the producer put it; zero if the feed does not know
+
+	// Waited is how long the job had been on the feed when it was claimed, by the feed's clock; 0 if it
+	// does not know. Times that the job went back to the feed are in it.
+	Waited time.Duration
 }
 
 // Verdict says where a claimed job goes when its outcome is known.

@@ -130,6 +130,7 @@ var typicalOptions = map[string]string{
 	"darkesttime": `channel: test`,
 	"darktime":    `{percent: 100, by: author.id}`,
 	"encrypt":     `key: {id: k1}`,
+	"expire":      `{after: 10m, divert: ["late:{forum}"]}`,
 	"filter":      `keep: '.forum == "gazette"'`,
 	"format":      `{keep: [id, post, thread, parent, author, message, createdAt], type: "{event}"}`,
 	"json":        ``,

@@ -212,6 +212,14 @@ func (s *sequence) add(stage glue.NamedStage) error {
 		}
 		s.hasChannels = true
 	}
+	if _, changes := stage.Stage.(stages.ChannelChanger); changes {
+		if s.keeper != "" {
+			return fmt.Errorf("stage %s would send messages elsewhere than the stage %s before it says", stage.Name, s.keeper)
+		}
+		if !s.hasChannels {
+			return fmt.Errorf("stage %s sends late messages elsewhere: put a stage that gives channels, such as route, before it", stage.Name)
+		}
+	}
 	if _, keeps := stage.Stage.(stages.ChannelKeeper); keeps {
 		s.keeper = stage.Name
 	}
