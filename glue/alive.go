@@ -6,11 +6,13 @@ package glue
 func (g *Glue) Alive() {
 	for _, l := range g.lines {
 		l.ledger.Sums()
-		l.nozzle.answer()
+		l.nozzle.returned()
 	}
 }
 
-func (n *nozzle) answer() {
+// returned returns how many jobs wait to go back to the feed.
+func (n *nozzle) returned() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return len(n.released)
 }

@@ -21,6 +21,7 @@ var Constructors = map[string]func(Options) (glue.Stage, error){
 	"assert":      newAssert,
 	"darkesttime": newDarkesttime,
 	"darktime":    newDarktime,
+	"dedupe":      newDedupe,
 	"encrypt":     newEncrypt,
 	"expire":      newExpire,
 	"filter":      newFilter,
@@ -62,6 +63,16 @@ type ChannelChanger interface {
 // keeps them from.
 type ChannelKeeper interface {
 	KeepsChannels()
+}
+
+// Unshared is a stage that depends on more than its message, so that each pipeline has one of its own.
+type Unshared interface {
+	Unshared()
+}
+
+// LastStage is a stage behind which no other may stand.
+type LastStage interface {
+	StandsLast()
 }
 
 // parseDuration parses an option that is a duration of more than nothing. It is a text for the YAML library, which

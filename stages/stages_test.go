@@ -129,6 +129,7 @@ var typicalOptions = map[string]string{
 	"assert":      `{schema: {type: object, required: [id, post, message], properties: {post: {type: integer}, message: {type: string, maxLength: 20000}}}}`,
 	"darkesttime": `channel: test`,
 	"darktime":    `{percent: 100, by: author.id}`,
+	"dedupe":      `window: 10m`,
 	"encrypt":     `key: {id: k1}`,
 	"expire":      `{after: 10m, divert: ["late:{forum}"]}`,
 	"filter":      `keep: '.forum == "gazette"'`,

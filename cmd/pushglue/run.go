@@ -76,6 +76,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 		return err
 	}
 	defer rdb.Close()
+	w.remember(rdb)
 	feeds, err := openFeeds(rdb, c, w.feeds())
 	if err != nil {
 		return err

@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
 	"pushglue/glue/file"
 	"pushglue/glue/push"
 	"pushglue/stages"
+	"pushglue/stages/marks"
 	"pushglue/stages/pipelines"
 )
 
@@ -82,6 +84,17 @@ func (w *wiring) filePublisher(options stages.Options) (glue.Publisher, error) {
 	}
 	w.files[path] = p
 	return p, nil
+}
+
+// remember gives the stages that remember messages a memory in Redis. Without it, as in check and try, they pass all.
+func (w *wiring) remember(rdb redis.UniversalClient) {
+	for _, p := range w.pipelines {
+		for _, stage := range p.Stages {
+			if dedupe, is := stage.Stage.(*stages.Dedupe); is {
+				dedupe.Remember(marks.New(rdb, p.Feed, p.Name))
+			}
+		}
+	}
 }
 
 // close ends what the publishers do beside publishing.
