@@ -53,11 +53,13 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 		return w.push, nil
 	}
 	module := push.Module(c.PushModule)
-	if push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
+	policy, err := push.ParsePolicy(c.PushPolicy, len(c.PushHosts))
+	if err != nil || push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
 		return new(push.Publisher), nil // readConfig says what is wrong
 	}
 	p, err := push.New(push.Config{
 		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty, Ledger: ledger, Log: log,
+		Policy: policy, Deadline: c.PushDeadline, Recent: push.Recent{Messages: c.ReplayMessages, Time: c.ReplayTime},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("PUSHGLUE_PUSH_HOSTS: %w", err)
