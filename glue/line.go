@@ -122,7 +122,8 @@ func (l *line) gather(abort context.Context, b *batch, following <-chan *batch) 
 
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.
 func (l *line) settle(abort context.Context, b *batch) *batch {
-	failed := b.takeFailed()
+	b.confirm(l.log)
+	failed := b.take(failedForNow)
 	l.settleAll(abort, b)
 	return failed
 }
@@ -180,9 +181,10 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 		b.apart()
 		b.publish(abort, l.ledger, isAny)
 		b = l.settle(abort, b)
-		if b != nil && stop.Err() == nil && time.Now().After(deadline) && b.unavailable() == nil {
+		if b != nil && stop.Err() == nil && time.Now().After(deadline) {
+			waiting := b.take(waits)
 			l.settleAll(abort, b)
-			return
+			b = waiting
 		}
 	}
 }

@@ -10,12 +10,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
 	"pushglue/glue/file"
 	"pushglue/glue/push"
 	"pushglue/stages"
+	"pushglue/stages/marks"
 	"pushglue/stages/pipelines"
 )
 
@@ -99,6 +101,17 @@ func (w *wiring) flush(patience time.Duration) {
 	defer cancel()
 	if err := w.push.Flush(ctx); err != nil {
 		w.log.Warn().Err(err).Msg("stopping all the same")
+	}
+}
+
+// remember gives the stages that remember messages a memory in Redis. Without it, as in check and try, they pass all.
+func (w *wiring) remember(rdb redis.UniversalClient) {
+	for _, p := range w.pipelines {
+		for _, stage := range p.Stages {
+			if dedupe, is := stage.Stage.(*stages.Dedupe); is {
+				dedupe.Remember(marks.New(rdb, p.Feed, p.Name))
+			}
+		}
 	}
 }
 
