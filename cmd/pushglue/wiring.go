@@ -39,6 +39,9 @@ func newWiring(c config, ledger *glue.Ledger, log zerolog.Logger) (*wiring, erro
 	}
 	var err error
 	w.pipelines, err = pipelines.Load(c.Pipelines, publishers)
+	for i := range w.pipelines {
+		w.pipelines[i].MaxPayload = c.MaxPayload
+	}
 	if unread := (*fs.PathError)(nil); errors.As(err, &unread) && unread.Path == c.Pipelines {
 		err = fmt.Errorf("PUSHGLUE_PIPELINES: %w", err)
 	}
@@ -51,11 +54,13 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 		return w.push, nil
 	}
 	module := push.Module(c.PushModule)
-	if push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
+	secure, err := c.pushTLS()
+	if err != nil || push.CheckAuthorization(c.PushAuthorization) != nil || push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
 		return new(push.Publisher), nil // readConfig says what is wrong
 	}
 	p, err := push.New(push.Config{
-		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty, Ledger: ledger, Log: log,
+		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty,
+		TLS: secure, Authorization: c.PushAuthorization, Ledger: ledger, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("PUSHGLUE_PUSH_HOSTS: %w", err)

@@ -65,14 +65,14 @@ func newHost(stop context.Context, base *url.URL, c Config) *host {
 		if c.Transport != nil {
 			l.carrier = &roundTripper{c.Transport, base, c.Module, c.Timeout}
 		} else {
-			l.carrier = newPipe(base, c.TLS, c.Timeout)
+			l.carrier = newPipe(base, c.TLS, c.Timeout, c.Authorization)
 		}
 		h.lanes = append(h.lanes, l)
 	}
 	if h.pinger == nil {
 		pinger := newTransport(c.TLS, c.Timeout)
 		pinger.DisableKeepAlives = true
-		h.pinger = pinger
+		h.pinger = authorize(pinger, c.Authorization)
 	}
 	log := c.Log.With().Str("host", h.name).Logger()
 	h.health = health{log: log, ping: h.ping, stop: stop}

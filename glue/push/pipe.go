@@ -33,7 +33,7 @@ type pipe struct {
 // answerBuffer is for the answers that wait to be read, in bytes.
 const answerBuffer = 64 << 10
 
-func newPipe(base *url.URL, config *tls.Config, timeout time.Duration) *pipe {
+func newPipe(base *url.URL, config *tls.Config, timeout time.Duration, authorization string) *pipe {
 	p := &pipe{address: base.Host, timeout: timeout, answers: bufio.NewReaderSize(nil, answerBuffer)}
 	p.reader.timeout = timeout
 	port := "80"
@@ -50,7 +50,7 @@ func newPipe(base *url.URL, config *tls.Config, timeout time.Duration) *pipe {
 		p.address = net.JoinHostPort(base.Hostname(), port)
 	}
 	p.before = []byte("POST " + base.EscapedPath() + "/publish?")
-	p.after = []byte("Host: " + base.Host + "\r\n\r\n")
+	p.after = []byte("Host: " + base.Host + "\r\n" + authorizationLine(authorization) + "\r\n")
 	return p
 }
 
