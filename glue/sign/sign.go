@@ -18,9 +18,6 @@ import (
 	"pushglue/glue"
 )
 
-// Prefix begins the names of private channels.
-const Prefix = "private:"
-
 // Endpoint is a way to read channels. A signature is good for all three.
 type Endpoint string
 
