@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 
 # What the tests run beside Go: a real nginx with Nchan, a real Redis, a real browser; the race detector needs a C compiler.
 # Where they come from elsewhere than from apt, `make test PACKAGES=` skips the check.
-PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium gcc libc6-dev
+PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium openssl gcc libc6-dev
 INSTALL   = apt-get install -y --no-install-recommends
 
 # What `make bench` measures: a part of the test that holds the tables, such as TestPerformance/latency.

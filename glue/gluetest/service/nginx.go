@@ -33,6 +33,7 @@ type Nginx struct {
 	workers  int
 	public   int
 	internal int
+	secure   int // 0 for none
 
 	client  *http.Client // of this package; it leaves no connection behind once nginx is stopped
 	process *exec.Cmd
@@ -57,6 +58,23 @@ func NginxWorkers(n int) NginxOption {
 // NginxStore says whether a push-stream host keeps messages for readers that come back. As shipped it does.
 func NginxStore(on bool) NginxOption {
 	return func(host *Nginx, _ map[string]string) { host.Store(on) }
+}
+
+// NginxTLS opens the publishers' side over TLS too, at SecureURL, with the shipped internal-tls.conf: the
+// certificate and the key are the host's, and clients signs those of who may publish.
+func NginxTLS(certificate, key, clients string) NginxOption {
+	return func(host *Nginx, files map[string]string) {
+		host.tb.Helper()
+		host.secure = FreePort(host.tb)
+		files["common/listen-internal.conf"] = fmt.Sprintf("listen 127.0.0.1:%d default_server;\nlisten 127.0.0.1:%d default_server ssl;\ninclude ../common/internal-tls.conf;\n", host.internal, host.secure)
+		shipped, err := os.ReadFile(filepath.Join(configurations(), "common/internal-tls.conf"))
+		if err != nil {
+			host.tb.Fatalf("read the nginx configuration: %v", err)
+		}
+		files["common/internal-tls.conf"] = strings.NewReplacer(
+			"/etc/nginx/pushglue/internal.pem", certificate, "/etc/nginx/pushglue/internal.key", key, "/etc/nginx/pushglue/clients.pem", clients,
+		).Replace(string(shipped))
+	}
 }
 
 // StartNginx runs nginx with module, which is Nchan or PushStream, and a copy of the shipped
@@ -190,6 +208,9 @@ func (n *Nginx) PublicURL() string { return fmt.Sprintf("http://127.0.0.1:%d", n
 
 // InternalURL returns the base URL of the publishers' port, without a slash at its end.
 func (n *Nginx) InternalURL() string { return fmt.Sprintf("http://127.0.0.1:%d", n.internal) }
+
+// SecureURL is InternalURL over TLS, with NginxTLS.
+func (n *Nginx) SecureURL() string { return fmt.Sprintf("https://127.0.0.1:%d", n.secure) }
 
 // command returns nginx with this host's configuration and further arguments.
 func (n *Nginx) command(args ...string) *exec.Cmd {

@@ -89,6 +89,21 @@ func TestShippedNginxConfiguration(t *testing.T) {
 	})
 }
 
+// So is the file that is in no use as shipped, with an operator's certificates.
+func TestShippedNginxListensOverTLS(t *testing.T) {
+	authority := NewAuthority(t)
+	certificate, key := authority.Certificate("host", time.Now().Add(time.Hour))
+	n := newNginx(t, Nchan, []NginxOption{NginxTLS(certificate, key, authority.File)})
+	listen, err := os.ReadFile(filepath.Join(configurations(), "common/listen-internal-tls.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.replace("common/listen-internal.conf", string(listen))
+	if out, err := n.command("-t").CombinedOutput(); err != nil || strings.Contains(string(out), "[warn]") {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+}
+
 // Every file says what it is for and where its directives are documented.
 func TestShippedNginxFilesExplain(t *testing.T) {
 	directive := regexp.MustCompile(`^[a-z_]+\s.*;$`)
