@@ -1,0 +1,53 @@
+package faults
+
+import (
+	"os"
+	"testing"
+
+	"pushglue/glue/gluetest/service"
+)
+
+// scenario is one kind of fault.
+type scenario struct {
+	name string // also in docs/guarantees.md
+
+	hosts    int      // push hosts; 0 for two
+	settings []string // of the daemon, beside those of every round
+	redis    []string // arguments of redis-server
+	under    []string // the command under which redis-server runs
+	nginx    []service.NginxOption
+	rate     int // jobs put in a second; 0 for 400
+	jobs     int // put at least; 0 for 1,000, or five times as many in the long form
+
+	// setUp changes the parts before they start; nil for nothing.
+	setUp func(*round)
+
+	// fault does what goes wrong, while jobs are put. It ends when all parts are well again.
+	fault func(*round)
+
+	// once says that no message may come twice.
+	once bool
+
+	// crash says that a daemon or Redis may forget what it has counted.
+	crash bool
+
+	// refused says that jobs which a host refuses for good may stall.
+	refused bool
+}
+
+// run runs a scenario on Nchan and, in the long form, on push-stream.
+func run(t *testing.T, s scenario) {
+	modules := []string{service.Nchan}
+	if *longFlag && os.Getenv("PUSH_STREAM_MODULE") != "" {
+		modules = append(modules, service.PushStream)
+	}
+	for _, module := range modules {
+		t.Run(s.name+"/"+module, func(t *testing.T) {
+			t.Parallel()
+			r := newRound(t, s, module)
+			r.start()
+			s.fault(r)
+			r.finish()
+		})
+	}
+}
