@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // finish ends the load, waits until everything has settled, and asks what every round is asked.
 func (r *round) finish() {
 	r.Helper()
 	r.producer.finish()
-	r.awaitJobs()
-	r.awaitReaders()
+	if r.awaitJobs() {
+		r.awaitReaders()
+	}
 	r.stopDaemons()
 	r.checkJobs()
 	r.readers.end()
@@ -21,33 +21,31 @@ func (r *round) finish() {
 }
 
 // awaitJobs waits until no job is queued or claimed any more.
-func (r *round) awaitJobs() {
+func (r *round) awaitJobs() (settled bool) {
 	r.Helper()
-	for _, feed := range feeds {
-		state := "Redis does not answer"
-		settled := func() bool {
+	state := map[string]string{}
+	done := func() bool {
+		left := 0
+		for _, feed := range feeds {
 			c, ok := r.census(feed)
-			if ok {
-				state = fmt.Sprintf("%d queued, %d claimed, %d stalled, %d put, %d finished", len(c.Queued), len(c.Claimed), len(c.Stalled), c.Put, c.Finished)
+			if !ok {
+				return false
 			}
-			return ok && len(c.Queued) == 0 && len(c.Claimed) == 0
+			left += len(c.Queued) + len(c.Claimed)
+			state[feed] = fmt.Sprintf("%d queued, %d claimed, %d stalled, %d put, %d finished", len(c.Queued), len(c.Claimed), len(c.Stalled), c.Put, c.Finished)
 		}
-		deadline := time.Now().Add(patience)
-		for ; !settled() && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-			continue
-		}
-		if !settled() {
-			r.Errorf("feed %s does not come to its end in %s: %s", feed, patience, state)
-		}
+		return left == 0
 	}
+	if !within(patience, done) {
+		r.Errorf("the feeds do not come to their end in %s: %q", patience, state)
+		return false
+	}
+	return true
 }
 
 // awaitReaders waits until nothing is missing. Whether it is, checkReaders says.
 func (r *round) awaitReaders() {
-	deadline := time.Now().Add(patience / 4)
-	for ; !r.readers.complete() && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		continue
-	}
+	within(patience/4, r.readers.complete)
 }
 
 func (rs *readers) complete() bool {
@@ -98,8 +96,8 @@ func (r *round) checkJobs() {
 		if len(c.Claimed) > 0 {
 			r.Errorf("feed %s: %d jobs are claimed, and no daemon runs: %.5q", feed, len(c.Claimed), c.Claimed)
 		}
-		if n := len(c.Stalled); n > 0 && len(r.producer.poison) == 0 && !r.scenario.refused {
-			r.Errorf("feed %s: %d jobs are stalled", feed, n)
+		if n, want := len(c.Stalled), r.producer.poisoned(feed); n != want && !r.scenario.refused {
+			r.Errorf("feed %s: %d jobs are stalled, want the %d that can never be published", feed, n, want)
 		}
 	}
 	if r.producer.put < len(r.producer.jobs) {

@@ -34,11 +34,10 @@ type producer struct {
 	confirm func(context.Context) error
 
 	mu     sync.Mutex
-	jobs   map[string]job // by id
-	counts map[string]int // jobs by channel
-	put    int            // jobs that Redis has taken
-	poison map[string]bool
-	spoil  func(*job) bool // makes poison of a job, or not
+	jobs   map[string]job  // by id
+	counts map[string]int  // jobs by channel
+	put    int             // jobs that Redis has taken
+	poison map[string]bool // ids of jobs that must stall
 }
 
 func newProducer(r *round) *producer {
@@ -71,8 +70,10 @@ func (p *producer) next() job {
 	j.id = fmt.Sprintf("%s-%d", feed, len(p.jobs)+1)
 	j.payload = fmt.Sprintf(`{"id":"%s","feed":"%s","thread":%d,"all":%d,"seq":%d,"text":"%s"}`,
 		j.id, feed, thread, j.place[feed], j.place[own], strings.Repeat("x", p.rng.IntN(300)))
-	if p.spoil != nil && p.spoil(&j) {
+	if p.r.spoil > 0 && p.rng.IntN(p.r.spoil) == 0 {
 		p.poison[j.id] = true
+		poisons[p.rng.IntN(len(poisons))](&j)
+		j.place = nil
 	} else {
 		for name := range j.place {
 			p.counts[name]++
@@ -149,4 +150,14 @@ func (p *producer) find(id string) (job, bool) {
 	defer p.mu.Unlock()
 	j, ok := p.jobs[id]
 	return j, ok
+}
+
+// poisoned returns how many jobs of a feed must stall.
+func (p *producer) poisoned(feed string) (n int) {
+	for id := range p.poison {
+		if p.jobs[id].feed == feed {
+			n++
+		}
+	}
+	return n
 }

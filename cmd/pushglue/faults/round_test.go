@@ -42,8 +42,10 @@ type round struct {
 	daemons   []*service.Daemon // those that run
 	producer  *producer
 	readers   *readers
-	sums      []glue.Sums // of daemons that have stopped
+	sums      []glue.Sums     // of daemons that have stopped
 	excused   map[string]bool // ids of messages that readers need not get
+
+	spoil int // one job of so many is poison; 0 for none
 
 	// late bounds how many messages of a channel may come to a reader after a later one, apart from
 	// duplicates. 0 is strict order; each fault that documents more adds to it.
@@ -79,7 +81,9 @@ func newRound(t *testing.T, s scenario, module string) *round {
 	if r.hosts == nil {
 		r.startHosts()
 	}
-	r.pipelines = r.writePipelines()
+	if r.pipelines == "" {
+		r.pipelines = r.writePipelines()
+	}
 	return r
 }
 
@@ -124,9 +128,6 @@ func (r *round) hostOptions() []service.NginxOption {
 // writePipelines writes the pipelines file, with a pipeline for each feed, and returns its path.
 func (r *round) writePipelines() string {
 	r.Helper()
-	if r.pipelines != "" {
-		return r.pipelines
-	}
 	var text strings.Builder
 	fmt.Fprintln(&text, "pipelines:")
 	for _, feed := range feeds {
@@ -204,27 +205,37 @@ func (r *round) hold(d time.Duration) {
 	}
 }
 
-// eventually waits until done says so.
+// within waits until done says so, and tells whether it did in time.
+func within(limit time.Duration, done func() bool) bool {
+	for deadline := time.Now().Add(limit); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// eventually is within patience, or the end of the round.
 func (r *round) eventually(what string, done func() bool) {
 	r.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.Fatalf("not in %s: %s", patience, what)
-		}
+	if !within(patience, done) {
+		r.Fatalf("not in %s: %s", patience, what)
 	}
 }
 
-// logged waits until a daemon that runs has logged a text: the proof that a fault has reached it.
-func (r *round) logged(text string) {
+// noticed does something and waits until a daemon logs that text about it: the proof that a fault has
+// reached it.
+func (r *round) noticed(text string, do func()) {
 	r.Helper()
-	r.eventually("the daemon logs "+text, func() bool {
+	count := func() (n int) {
 		for _, d := range r.daemons {
-			if strings.Contains(d.Log(), text) {
-				return true
-			}
+			n += strings.Count(d.Log(), text)
 		}
-		return false
-	})
+		return n
+	}
+	before := count()
+	do()
+	r.eventually("the daemon logs "+text, func() bool { return count() > before })
 }
 
 // census reads a feed; ok is false while Redis does not answer.

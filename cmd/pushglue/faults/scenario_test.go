@@ -25,11 +25,17 @@ type scenario struct {
 	// fault does what goes wrong, while jobs are put. It ends when all parts are well again.
 	fault func(*round)
 
+	// check asks what only this scenario is asked, when all has settled; nil for nothing.
+	check func(*round)
+
 	// once says that no message may come twice.
 	once bool
 
-	// crash says that a daemon or Redis may forget what it has counted.
+	// crash says that daemons are killed, with what they have counted.
 	crash bool
+
+	// forgets says that Redis may forget what it has answered.
+	forgets bool
 
 	// refused says that jobs which a host refuses for good may stall.
 	refused bool
@@ -48,6 +54,9 @@ func run(t *testing.T, s scenario) {
 			r.start()
 			s.fault(r)
 			r.finish()
+			if s.check != nil {
+				s.check(r)
+			}
 		})
 	}
 }
