@@ -149,6 +149,9 @@ func (r *round) write(name, text string) (path string) {
 func (r *round) start() {
 	r.Helper()
 	r.producer = newProducer(r)
+	if r.scenario.confirm != nil {
+		r.producer.confirm = r.scenario.confirm(r)
+	}
 	r.readers = startReaders(r)
 	r.startDaemon()
 	r.producer.start()

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"os"
 	"testing"
 
@@ -21,6 +22,9 @@ type scenario struct {
 
 	// setUp changes the parts before they start; nil for nothing.
 	setUp func(*round)
+
+	// confirm returns what the producer does after each job, to make sure that Redis keeps it; nil for nothing.
+	confirm func(*round) func(context.Context) error
 
 	// fault does what goes wrong, while jobs are put. It ends when all parts are well again.
 	fault func(*round)
