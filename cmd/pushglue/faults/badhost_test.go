@@ -85,6 +85,7 @@ func empty(status string) string { return "HTTP/1.1 " + status + "\r\nContent-Le
 
 // TestBadHost has a push host beside a good one that answers, but not what it should.
 func TestBadHost(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]string{
 		"host answers 500":            empty("500 Internal Server Error"),
 		"host answers 503":            empty("503 Service Unavailable"),

@@ -48,6 +48,7 @@ func (c *clock) steps(r *round) {
 
 // TestClock lets the clock of one process go wrong.
 func TestClock(t *testing.T) {
+	t.Parallel()
 	var store clock
 	run(t, scenario{
 		name: "clock of redis",

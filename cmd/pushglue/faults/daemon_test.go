@@ -4,6 +4,7 @@ import "testing"
 
 // TestDaemon kills, stops and restarts the daemon under load.
 func TestDaemon(t *testing.T) {
+	t.Parallel()
 	run(t, scenario{
 		name: "undisturbed", once: true,
 		fault: func(*round) {},

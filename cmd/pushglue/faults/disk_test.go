@@ -90,6 +90,7 @@ func (d *disk) check(r *round) {
 
 // TestDisk fills the disk that a publisher writes to.
 func TestDisk(t *testing.T) {
+	t.Parallel()
 	var d disk
 	run(t, scenario{
 		name: "disk full", once: true, setUp: d.setUp,

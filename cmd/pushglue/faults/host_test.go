@@ -10,6 +10,7 @@ import (
 
 // TestHost restarts, reloads, kills and pauses push hosts.
 func TestHost(t *testing.T) {
+	t.Parallel()
 	run(t, scenario{
 		name: "host restarted",
 		fault: func(r *round) {

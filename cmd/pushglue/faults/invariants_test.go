@@ -20,7 +20,7 @@ func (r *round) finish() {
 	r.checkLedgers()
 }
 
-// awaitJobs waits until no job is queued or claimed any more.
+// awaitJobs waits until all jobs that are left are stalled.
 func (r *round) awaitJobs() (settled bool) {
 	r.Helper()
 	state := map[string]string{}
@@ -31,8 +31,9 @@ func (r *round) awaitJobs() (settled bool) {
 			if !ok {
 				return false
 			}
-			left += len(c.Queued) + len(c.Claimed)
-			state[feed] = fmt.Sprintf("%d queued, %d claimed, %d stalled, %d put, %d finished", len(c.Queued), len(c.Claimed), len(c.Stalled), c.Put, c.Finished)
+			left += len(c.Queued) + len(c.Claimed) + len(c.Items) - len(c.Stalled)
+			state[feed] = fmt.Sprintf("%d put, %d finished; of %d jobs are %d queued, %d claimed, %d stalled",
+				c.Put, c.Finished, len(c.Items), len(c.Queued), len(c.Claimed), len(c.Stalled))
 		}
 		return left == 0
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -44,6 +46,10 @@ func build(m *testing.M) (code int, err error) {
 		return 0, fmt.Errorf("build pushglue: %w\n%s", err, text)
 	}
 	if err := os.Setenv(binaryVariable, binary); err != nil {
+		return 0, err
+	}
+	// Rounds mostly wait, and so more of them can run than there are processors.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.NumCPU()))); err != nil {
 		return 0, err
 	}
 	if *seedFlag == 0 {

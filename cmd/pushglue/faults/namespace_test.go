@@ -133,6 +133,7 @@ func (n *namespace) lost() bool {
 
 // TestCable has the daemon in a network namespace, from which packets get lost without a word.
 func TestCable(t *testing.T) {
+	t.Parallel()
 	var unplugged namespace
 	run(t, scenario{
 		name: "cable unplugged", hosts: 1, setUp: unplugged.setUp,

@@ -41,6 +41,7 @@ func (n *network) any(r *round) *proxy {
 
 // TestNetwork delays, cuts and silences connections.
 func TestNetwork(t *testing.T) {
+	t.Parallel()
 	var slow network
 	run(t, scenario{
 		name: "network slow", once: true, setUp: slow.setUp,

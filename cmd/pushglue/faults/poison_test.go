@@ -19,6 +19,7 @@ var poisons = []func(*job){
 
 // TestPoison mixes one job into each hundred that can never be published.
 func TestPoison(t *testing.T) {
+	t.Parallel()
 	run(t, scenario{
 		name: "poison", once: true,
 		nginx: []service.NginxOption{service.NginxFile("common/internal-body.conf", "client_max_body_size 4k;\nclient_body_buffer_size 4k;\n")},

@@ -17,6 +17,7 @@ const troubled = "trying again until it works"
 
 // TestRedis kills, restarts and pauses Redis, and makes it refuse.
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	run(t, scenario{
 		name: "redis killed", redis: safe,
 		fault: func(r *round) {

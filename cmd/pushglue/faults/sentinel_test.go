@@ -142,6 +142,7 @@ func (s *sentinels) confirm(r *round) func(context.Context) error {
 
 // TestSentinel has Redis fail over to its replica.
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	var s sentinels
 	run(t, scenario{
 		name: "redis fails over", forgets: true, setUp: s.setUp,

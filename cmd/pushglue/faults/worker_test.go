@@ -66,6 +66,7 @@ func (w *rawWorker) end() {
 
 // TestWorkers has two daemons and a worker of another program on one feed.
 func TestWorkers(t *testing.T) {
+	t.Parallel()
 	run(t, scenario{
 		name: "workers compete", crash: true,
 		fault: func(r *round) {
