@@ -94,20 +94,22 @@ func TestBadHost(t *testing.T) {
 		"host answers half an answer": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
 		"host answers nothing":        "",
 	} {
-		var host *badHost
-		run(t, scenario{
-			name: name, hosts: 1, refused: strings.Contains(name, "413"),
-			setUp: func(r *round) {
-				host = startBadHost(r, answer)
-				r.startHosts()
-				r.urls = append(r.urls, "http://"+host.listener.Addr().String())
-			},
-			fault: func(r *round) {
-				r.progress(1000)
-				if host.asked.Load() == 0 {
-					r.Error("the host was never asked")
-				}
-			},
+		run(t, func() scenario {
+			var host *badHost
+			return scenario{
+				name: name, hosts: 1, refused: strings.Contains(name, "413"),
+				setUp: func(r *round) {
+					host = startBadHost(r, answer)
+					r.startHosts()
+					r.urls = append(r.urls, "http://"+host.listener.Addr().String())
+				},
+				fault: func(r *round) {
+					r.progress(1000)
+					if host.asked.Load() == 0 {
+						r.Error("the host was never asked")
+					}
+				},
+			}
 		})
 	}
 }

@@ -49,44 +49,50 @@ func (c *clock) steps(r *round) {
 // TestClock lets the clock of one process go wrong.
 func TestClock(t *testing.T) {
 	t.Parallel()
-	var store clock
-	run(t, scenario{
-		name: "clock of redis",
-		setUp: func(r *round) {
-			r.redis = service.StartRedisUnder(r.T, store.under(r))
-		},
-		fault: func(r *round) {
-			before := r.time()
-			store.step(r, 3600)
-			if after := r.time(); after.Sub(before).Minutes() < 59 {
-				r.Fatalf("the clock of Redis does not follow: %s, then %s", before, after)
-			}
-			store.steps(r)
-			r.late += 10 * inFlight // a claim that looks old is ended, and its jobs come again
-		},
+	run(t, func() scenario {
+		var store clock
+		return scenario{
+			name: "clock of redis",
+			setUp: func(r *round) {
+				r.redis = service.StartRedisUnder(r.T, store.under(r))
+			},
+			fault: func(r *round) {
+				before := r.time()
+				store.step(r, 3600)
+				if after := r.time(); after.Sub(before).Minutes() < 59 {
+					r.Fatalf("the clock of Redis does not follow: %s, then %s", before, after)
+				}
+				store.steps(r)
+				r.late += 10 * inFlight // a claim that looks old is ended, and its jobs come again
+			},
+		}
 	})
-	var killed clock
-	run(t, scenario{
-		name: "clock of redis goes back and the daemon is killed", crash: true,
-		setUp: func(r *round) {
-			r.redis = service.StartRedisUnder(r.T, killed.under(r))
-		},
-		fault: func(r *round) {
-			killed.step(r, 3600)
-			r.progress(200)
-			r.killDaemon()
-			killed.step(r, 0)
-			r.startDaemon()
-			r.progress(500)
-		},
+	run(t, func() scenario {
+		var killed clock
+		return scenario{
+			name: "clock of redis goes back and the daemon is killed", crash: true,
+			setUp: func(r *round) {
+				r.redis = service.StartRedisUnder(r.T, killed.under(r))
+			},
+			fault: func(r *round) {
+				killed.step(r, 3600)
+				r.progress(200)
+				r.killDaemon()
+				killed.step(r, 0)
+				r.startDaemon()
+				r.progress(500)
+			},
+		}
 	})
-	var host clock
-	run(t, scenario{
-		name: "clock of a host", hosts: 1,
-		setUp: func(r *round) {
-			r.startHosts(service.NginxUnder(host.under(r)...))
-			r.startHosts()
-		},
-		fault: func(r *round) { host.steps(r) },
+	run(t, func() scenario {
+		var host clock
+		return scenario{
+			name: "clock of a host", hosts: 1,
+			setUp: func(r *round) {
+				r.startHosts(service.NginxUnder(host.under(r)...))
+				r.startHosts()
+			},
+			fault: func(r *round) { host.steps(r) },
+		}
 	})
 }

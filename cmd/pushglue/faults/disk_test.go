@@ -91,18 +91,20 @@ func (d *disk) check(r *round) {
 // TestDisk fills the disk that a publisher writes to.
 func TestDisk(t *testing.T) {
 	t.Parallel()
-	var d disk
-	run(t, scenario{
-		name: "disk full", once: true, setUp: d.setUp,
-		fault: func(r *round) {
-			for range r.times(2, 10) {
-				r.progress(500 + r.rng.IntN(1000))
-				r.noticed("nobody takes messages", func() { d.fill(r) })
-				r.progress(200 + r.rng.IntN(500)) // of the other feed
-				d.empty(r)
-			}
-			r.progress(500)
-		},
-		check: d.check,
+	run(t, func() scenario {
+		var d disk
+		return scenario{
+			name: "disk full", once: true, setUp: d.setUp,
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(500 + r.rng.IntN(1000))
+					r.noticed("nobody takes messages", func() { d.fill(r) })
+					r.progress(200 + r.rng.IntN(500)) // of the other feed
+					d.empty(r)
+				}
+				r.progress(500)
+			},
+			check: d.check,
+		}
 	})
 }

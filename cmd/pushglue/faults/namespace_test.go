@@ -106,12 +106,12 @@ func (n *namespace) unplug(d time.Duration) {
 	n.ip("link", "set", n.cables[i], "up")
 }
 
-// narrow makes the cables lose packets: what comes faster than they carry it, beyond two packets, and
+// narrow makes the cables lose packets: what comes faster than they carry it, beyond a few packets, and
 // it comes in bursts.
 func (n *namespace) narrow() {
 	n.r.Helper()
 	for i, cable := range n.cables {
-		limits := []string{"root", "tbf", "rate", "20mbit", "burst", "2000", "limit", "4000"}
+		limits := []string{"root", "tbf", "rate", "20mbit", "burst", "4000", "limit", "12000"}
 		n.r.execute("tc", append([]string{"qdisc", "add", "dev", cable}, limits...)...)
 		n.r.execute("tc", append([]string{"-n", n.name, "qdisc", "add", "dev", fmt.Sprint("cable", i)}, limits...)...)
 	}
@@ -134,24 +134,28 @@ func (n *namespace) lost() bool {
 // TestCable has the daemon in a network namespace, from which packets get lost without a word.
 func TestCable(t *testing.T) {
 	t.Parallel()
-	var unplugged namespace
-	run(t, scenario{
-		name: "cable unplugged", hosts: 1, setUp: unplugged.setUp,
-		fault: func(r *round) {
-			for range r.times(2, 10) {
-				r.progress(200 + r.rng.IntN(1000))
-				unplugged.unplug(time.Duration(1+r.rng.IntN(5)) * time.Second)
-			}
-			r.progress(200)
-		},
+	run(t, func() scenario {
+		var unplugged namespace
+		return scenario{
+			name: "cable unplugged", hosts: 1, setUp: unplugged.setUp,
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(200 + r.rng.IntN(1000))
+					unplugged.unplug(time.Duration(1+r.rng.IntN(5)) * time.Second)
+				}
+				r.progress(200)
+			},
+		}
 	})
-	var narrow namespace
-	run(t, scenario{
-		name: "cable lossy", hosts: 1, once: true, setUp: narrow.setUp,
-		fault: func(r *round) {
-			narrow.narrow()
-			r.eventually("packets get lost", narrow.lost)
-			r.progress(r.times(2000, 20_000))
-		},
+	run(t, func() scenario {
+		var narrow namespace
+		return scenario{
+			name: "cable lossy", hosts: 1, once: true, setUp: narrow.setUp,
+			fault: func(r *round) {
+				narrow.narrow()
+				r.eventually("packets get lost", narrow.lost)
+				r.progress(r.times(2000, 20_000))
+			},
+		}
 	})
 }

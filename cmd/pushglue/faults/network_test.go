@@ -42,46 +42,52 @@ func (n *network) any(r *round) *proxy {
 // TestNetwork delays, cuts and silences connections.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	var slow network
-	run(t, scenario{
-		name: "network slow", once: true, setUp: slow.setUp,
-		fault: func(r *round) {
-			for range r.times(4, 20) {
-				for _, p := range slow.all() {
-					p.delay.Store(int64(r.rng.IntN(100)) * int64(time.Millisecond))
+	run(t, func() scenario {
+		var slow network
+		return scenario{
+			name: "network slow", once: true, setUp: slow.setUp,
+			fault: func(r *round) {
+				for range r.times(4, 20) {
+					for _, p := range slow.all() {
+						p.delay.Store(int64(r.rng.IntN(100)) * int64(time.Millisecond))
+					}
+					r.progress(200 + r.rng.IntN(500))
 				}
-				r.progress(200 + r.rng.IntN(500))
-			}
-		},
+			},
+		}
 	})
-	var broken network
-	run(t, scenario{
-		name: "network cut", setUp: broken.setUp,
-		fault: func(r *round) {
-			for range r.times(8, 50) {
-				r.progress(100 + r.rng.IntN(500))
-				p := broken.any(r)
-				p.refusing.Store(true)
-				p.cut()
-				r.hold(time.Duration(r.rng.IntN(1000)) * time.Millisecond)
-				p.refusing.Store(false)
-			}
-			r.progress(200)
-		},
-	})
-	var silent network
-	run(t, scenario{
-		name: "network half-open", setUp: silent.setUp,
-		fault: func(r *round) {
-			for range r.times(4, 20) {
-				r.progress(100 + r.rng.IntN(500))
-				links := silent.any(r).silence()
-				r.hold(time.Duration(1+r.rng.IntN(4)) * time.Second)
-				for _, l := range links { // at last somebody notices
-					l.close()
+	run(t, func() scenario {
+		var broken network
+		return scenario{
+			name: "network cut", setUp: broken.setUp,
+			fault: func(r *round) {
+				for range r.times(8, 50) {
+					r.progress(100 + r.rng.IntN(500))
+					p := broken.any(r)
+					p.refusing.Store(true)
+					p.cut()
+					r.hold(time.Duration(r.rng.IntN(1000)) * time.Millisecond)
+					p.refusing.Store(false)
 				}
-			}
-			r.progress(200)
-		},
+				r.progress(200)
+			},
+		}
+	})
+	run(t, func() scenario {
+		var silent network
+		return scenario{
+			name: "network half-open", setUp: silent.setUp,
+			fault: func(r *round) {
+				for range r.times(4, 20) {
+					r.progress(100 + r.rng.IntN(500))
+					links := silent.any(r).silence()
+					r.hold(time.Duration(1+r.rng.IntN(4)) * time.Second)
+					for _, l := range links { // at last somebody notices
+						l.close()
+					}
+				}
+				r.progress(200)
+			},
+		}
 	})
 }

@@ -20,16 +20,18 @@ var poisons = []func(*job){
 // TestPoison mixes one job into each hundred that can never be published.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	run(t, scenario{
-		name: "poison", once: true,
-		nginx: []service.NginxOption{service.NginxFile("common/internal-body.conf", "client_max_body_size 4k;\nclient_body_buffer_size 4k;\n")},
-		setUp: func(r *round) { r.spoil = 100 },
-		fault: func(r *round) {
-			r.progress(3000)
-			r.eventually("jobs stall", func() bool {
-				c, ok := r.census(feeds[0])
-				return ok && len(c.Stalled) > 0
-			})
-		},
+	run(t, func() scenario {
+		return scenario{
+			name: "poison", once: true,
+			nginx: []service.NginxOption{service.NginxFile("common/internal-body.conf", "client_max_body_size 4k;\nclient_body_buffer_size 4k;\n")},
+			setUp: func(r *round) { r.spoil = 100 },
+			fault: func(r *round) {
+				r.progress(3000)
+				r.eventually("jobs stall", func() bool {
+					c, ok := r.census(feeds[0])
+					return ok && len(c.Stalled) > 0
+				})
+			},
+		}
 	})
 }

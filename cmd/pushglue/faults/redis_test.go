@@ -18,80 +18,92 @@ const troubled = "trying again until it works"
 // TestRedis kills, restarts and pauses Redis, and makes it refuse.
 func TestRedis(t *testing.T) {
 	t.Parallel()
-	run(t, scenario{
-		name: "redis killed", redis: safe,
-		fault: func(r *round) {
-			for range r.times(2, 10) {
-				r.progress(200 + r.rng.IntN(1000))
-				r.noticed(troubled, r.redis.Kill)
-				r.answerLost()
-				r.redis.Start()
-			}
-			r.progress(200)
-		},
+	run(t, func() scenario {
+		return scenario{
+			name: "redis killed", redis: safe,
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(200 + r.rng.IntN(1000))
+					r.noticed(troubled, r.redis.Kill)
+					r.answerLost()
+					r.redis.Start()
+				}
+				r.progress(200)
+			},
+		}
 	})
-	run(t, scenario{
-		name: "redis paused", redis: safe,
-		fault: func(r *round) {
-			for range r.times(1, 3) {
-				r.progress(200 + r.rng.IntN(1000))
-				r.redis.Pause()
-				r.hold(time.Duration(r.times(4, 10)) * time.Second)
-				r.answerLost()
-				r.redis.Continue()
-			}
-			r.progress(200)
-		},
+	run(t, func() scenario {
+		return scenario{
+			name: "redis paused", redis: safe,
+			fault: func(r *round) {
+				for range r.times(1, 3) {
+					r.progress(200 + r.rng.IntN(1000))
+					r.redis.Pause()
+					r.hold(time.Duration(r.times(4, 10)) * time.Second)
+					r.answerLost()
+					r.redis.Continue()
+				}
+				r.progress(200)
+			},
+		}
 	})
-	run(t, scenario{
-		name: "redis without scripts", once: true,
-		fault: func(r *round) {
-			for range r.times(5, 50) {
-				r.progress(50 + r.rng.IntN(200))
-				r.command("SCRIPT", "FLUSH")
-			}
-			r.refused("NOSCRIPT")
-			r.progress(200)
-		},
+	run(t, func() scenario {
+		return scenario{
+			name: "redis without scripts", once: true,
+			fault: func(r *round) {
+				for range r.times(5, 50) {
+					r.progress(50 + r.rng.IntN(200))
+					r.command("SCRIPT", "FLUSH")
+				}
+				r.refused("NOSCRIPT")
+				r.progress(200)
+			},
+		}
 	})
-	run(t, scenario{
-		name: "redis read-only", redis: safe,
-		fault: func(r *round) {
-			for range r.times(2, 10) {
-				r.progress(100 + r.rng.IntN(1000))
-				r.noticed(troubled, func() { r.command("REPLICAOF", "127.0.0.1", strconv.Itoa(service.FreePort(r.T))) })
-				r.refused("READONLY")
-				r.answerLost()
-				r.command("REPLICAOF", "NO", "ONE")
-			}
-			r.progress(200)
-		},
+	run(t, func() scenario {
+		return scenario{
+			name: "redis read-only", redis: safe,
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(100 + r.rng.IntN(1000))
+					r.noticed(troubled, func() { r.command("REPLICAOF", "127.0.0.1", strconv.Itoa(service.FreePort(r.T))) })
+					r.refused("READONLY")
+					r.answerLost()
+					r.command("REPLICAOF", "NO", "ONE")
+				}
+				r.progress(200)
+			},
+		}
 	})
-	run(t, scenario{
-		name: "redis full",
-		fault: func(r *round) {
-			for range r.times(2, 10) {
-				r.progress(100 + r.rng.IntN(1000))
-				r.command("CONFIG", "SET", "maxmemory", "1")
-				r.refused("OOM")
-				r.command("CONFIG", "SET", "maxmemory", "0")
-			}
-			r.progress(200)
-		},
+	run(t, func() scenario {
+		return scenario{
+			name: "redis full",
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(100 + r.rng.IntN(1000))
+					r.command("CONFIG", "SET", "maxmemory", "1")
+					r.refused("OOM")
+					r.command("CONFIG", "SET", "maxmemory", "0")
+				}
+				r.progress(200)
+			},
+		}
 	})
-	run(t, scenario{
-		// Redis answers LOADING for seconds: it takes a millisecond for each command of its file.
-		name: "redis loading", redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
-		fault: func(r *round) {
-			for range r.times(1, 3) {
-				r.progress(4000)
-				r.noticed(troubled, r.redis.Kill)
-				r.answerLost()
-				r.redis.Start()
-				r.refused("LOADING")
-			}
-			r.progress(200)
-		},
+	run(t, func() scenario {
+		return scenario{
+			// Redis answers LOADING for seconds: it takes a millisecond for each command of its file.
+			name: "redis loading", redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
+			fault: func(r *round) {
+				for range r.times(1, 3) {
+					r.progress(4000)
+					r.noticed(troubled, r.redis.Kill)
+					r.answerLost()
+					r.redis.Start()
+					r.refused("LOADING")
+				}
+				r.progress(200)
+			},
+		}
 	})
 }
 

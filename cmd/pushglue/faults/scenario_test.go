@@ -45,13 +45,15 @@ type scenario struct {
 	refused bool
 }
 
-// run runs a scenario on Nchan and, in the long form, on push-stream.
-func run(t *testing.T, s scenario) {
+// run runs a scenario on Nchan and, in the long form, on push-stream. build returns it anew for each round, with what
+// it remembers.
+func run(t *testing.T, build func() scenario) {
 	modules := []string{service.Nchan}
 	if *longFlag && os.Getenv("PUSH_STREAM_MODULE") != "" {
 		modules = append(modules, service.PushStream)
 	}
 	for _, module := range modules {
+		s := build()
 		t.Run(s.name+"/"+module, func(t *testing.T) {
 			t.Parallel()
 			r := newRound(t, s, module)

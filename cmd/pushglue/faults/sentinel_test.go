@@ -143,17 +143,19 @@ func (s *sentinels) confirm(r *round) func(context.Context) error {
 // TestSentinel has Redis fail over to its replica.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
-	var s sentinels
-	run(t, scenario{
-		name: "redis fails over", forgets: true, setUp: s.setUp,
-		fault: func(r *round) {
-			for range r.times(1, 5) {
-				r.progress(200 + r.rng.IntN(1000))
-				r.answerLost()
-				s.failOver(r)
-			}
-			r.progress(200)
-		},
-		confirm: s.confirm,
+	run(t, func() scenario {
+		var s sentinels
+		return scenario{
+			name: "redis fails over", forgets: true, setUp: s.setUp,
+			fault: func(r *round) {
+				for range r.times(1, 5) {
+					r.progress(200 + r.rng.IntN(1000))
+					r.answerLost()
+					s.failOver(r)
+				}
+				r.progress(200)
+			},
+			confirm: s.confirm,
+		}
 	})
 }

@@ -67,20 +67,22 @@ func (w *rawWorker) end() {
 // TestWorkers has two daemons and a worker of another program on one feed.
 func TestWorkers(t *testing.T) {
 	t.Parallel()
-	run(t, scenario{
-		name: "workers compete", crash: true,
-		fault: func(r *round) {
-			r.late = anyOrder
-			r.startDaemon()
-			raw := startRawWorker(r, feeds[0])
-			for range r.times(2, 10) {
-				r.progress(300 + r.rng.IntN(1000))
-				r.killDaemon()
-				r.progress(100 + r.rng.IntN(300))
+	run(t, func() scenario {
+		return scenario{
+			name: "workers compete", crash: true,
+			fault: func(r *round) {
+				r.late = anyOrder
 				r.startDaemon()
-			}
-			r.progress(500)
-			raw.end()
-		},
+				raw := startRawWorker(r, feeds[0])
+				for range r.times(2, 10) {
+					r.progress(300 + r.rng.IntN(1000))
+					r.killDaemon()
+					r.progress(100 + r.rng.IntN(300))
+					r.startDaemon()
+				}
+				r.progress(500)
+				raw.end()
+			},
+		}
 	})
 }
