@@ -96,23 +96,27 @@ func (j *judgement) weigh(p *Pipeline, err error) {
 	}
 }
 
-// takeFailed moves the jobs that failed for now out of b into a batch of their own; nil if there are none.
-func (b *batch) takeFailed() *batch {
-	var now, later []int
+// take moves the jobs with some judgements out of b into a batch of their own; nil if there are none.
+func (b *batch) take(some func(judgement) bool) *batch {
+	var taken, left []int
 	for i, j := range b.judge() {
-		if j.verdict == Cancel {
-			later = append(later, i)
+		if some(j) {
+			taken = append(taken, i)
 		} else {
-			now = append(now, i)
+			left = append(left, i)
 		}
 	}
-	if len(later) == 0 {
+	if len(taken) == 0 {
 		return nil
 	}
-	failed := b.pick(later)
-	*b = *b.pick(now)
-	return failed
+	t := b.pick(taken)
+	*b = *b.pick(left)
+	return t
 }
+
+// What a batch's jobs are told apart by when it was published.
+func failedForNow(j judgement) bool { return j.verdict == Cancel }
+func waits(j judgement) bool        { return errors.Is(j.reason, ErrUnavailable) }
 
 // pick returns a batch of the jobs at the given places.
 func (b *batch) pick(places []int) *batch {
@@ -180,6 +184,17 @@ func (b *batch) unavailable() error {
 		}
 	}
 	return nil
+}
+
+// published returns the messages of r that were published.
+func (r *run) published() []*Message {
+	var list []*Message
+	for i := range r.sendings {
+		if s := &r.sendings[i]; !s.open && s.outcome == nil {
+			list = append(list, s.message)
+		}
+	}
+	return list
 }
 
 // open returns the messages of r that are to be published.

@@ -12,6 +12,13 @@ type Job struct {
 	Payload   []byte    // as the producer put it; never modified
 	Cancelled int       // times it went back to the feed after a failure
 	Put       time.Time // when the producer put it; zero if the feed does not know
+
+	// Waited is how long the job was on the feed when it was claimed, by the feed's clock; 0 if the
+	// feed does not know.
+	Waited time.Duration
+
+	// Claim is the feed's mark of this claim, of no meaning to others.
+	Claim any
 }
 
 // Verdict says where a claimed job goes when its outcome is known.
@@ -46,6 +53,7 @@ func (v Verdict) String() string {
 // Settlement is the verdict on one job.
 type Settlement struct {
 	JobID   string
+	Claim   any // the job's; nil for whatever claim there is
 	Verdict Verdict
 	Reason  string // why a job was cancelled or stalled; never holds payload
 	Result  []byte // told to whoever waits for a finished job; nil tells nobody
@@ -66,7 +74,7 @@ type Feed interface {
 	Claim(ctx context.Context, limit int) ([]Job, error)
 
 	// Settle applies all verdicts. It can be repeated after an error: a verdict that was
-	// applied already, or whose job another worker has taken over, changes nothing,
+	// applied already, or whose claim is not the one that stands, changes nothing,
 	// but for Finish: a job that was published is done, whoever holds its claim.
 	Settle(ctx context.Context, settlements []Settlement) error
 }

@@ -72,6 +72,7 @@ type HostSums struct {
 	Rejected   int64  `json:"rejected"`   // answered with anything else
 	Unanswered int64  `json:"unanswered"` // connection or time ran out
 	Skipped    int64  `json:"skipped"`    // messages that nobody listened to there; published all the same
+	Missed     int64  `json:"missed"`     // messages published elsewhere that it did not get, and will not
 }
 
 // AddFeed adds the counts in d to the feed that d names.
@@ -152,6 +153,7 @@ func (l *Ledger) AddHost(d HostSums) {
 	s.Rejected += d.Rejected
 	s.Unanswered += d.Unanswered
 	s.Skipped += d.Skipped
+	s.Missed += d.Missed
 }
 
 // Sums returns the counts as they stand.
@@ -215,8 +217,8 @@ func (s Sums) Write(w io.Writer) error {
 			p.Name, p.Publish.In, p.Publish.Published, p.Publish.Replaced, p.Publish.Failed, p.Publish.Returned, p.Publish.InFlight, p.Publish.Retries)
 	}
 	for _, h := range s.Hosts {
-		fmt.Fprintf(t, "host %s\tsent %d\taccepted %d\trejected %d\tunanswered %d\tskipped %d\n",
-			h.Name, h.Sent, h.Accepted, h.Rejected, h.Unanswered, h.Skipped)
+		fmt.Fprintf(t, "host %s\tsent %d\taccepted %d\trejected %d\tunanswered %d\tskipped %d\tmissed %d\n",
+			h.Name, h.Sent, h.Accepted, h.Rejected, h.Unanswered, h.Skipped, h.Missed)
 	}
 	return t.Flush()
 }

@@ -122,7 +122,8 @@ func (l *line) gather(abort context.Context, b *batch, following <-chan *batch) 
 
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.
 func (l *line) settle(abort context.Context, b *batch) *batch {
-	failed := b.takeFailed()
+	b.confirm(l.log)
+	failed := b.take(failedForNow)
 	l.settleAll(abort, b)
 	return failed
 }
@@ -140,7 +141,7 @@ func (l *line) settleAll(abort context.Context, b *batch) {
 // settlement returns where a job goes. One that failed for now is cancelled, or stalled after its
 // last attempt.
 func (l *line) settlement(job *Job, j judgement) Settlement {
-	s := Settlement{JobID: job.ID, Verdict: j.verdict}
+	s := Settlement{JobID: job.ID, Claim: job.Claim, Verdict: j.verdict}
 	if j.verdict == Finish {
 		return s
 	}
@@ -180,9 +181,10 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 		b.apart()
 		b.publish(abort, l.ledger, isAny)
 		b = l.settle(abort, b)
-		if b != nil && stop.Err() == nil && time.Now().After(deadline) && b.unavailable() == nil {
+		if b != nil && stop.Err() == nil && time.Now().After(deadline) {
+			waiting := b.take(waits)
 			l.settleAll(abort, b)
-			return
+			b = waiting
 		}
 	}
 }

@@ -14,6 +14,7 @@ type Message struct {
 	ID       string   // stable over redeliveries: the envelope's id, else the job's
 	Type     string   // the event's name for EventSource; may be empty
 	Channels []string // where it goes; each passed CheckChannel
+	Job      *Job     // what it was made of, for reading; nil if of no job
 
 	body   []byte
 	object *tree.Node
@@ -60,11 +61,13 @@ func (m *Message) SetObject(object *tree.Node) {
 }
 
 // Split makes a stage's message into parts, which go on in its place, in this order; none are a
-// drop. Each part needs an id of its own that is stable over redeliveries. The message itself may be one.
+// drop. Each part needs an id of its own that is stable over redeliveries, and becomes one of m's job.
+// The message itself may be one.
 func (m *Message) Split(parts []*Message) {
 	m.parts = append([]*Message{}, parts...)
 	for _, part := range m.parts {
 		if part != nil {
+			part.Job = m.Job
 			part.Channels = slices.Clip(part.Channels) // they may share room behind it
 		}
 	}

@@ -37,6 +37,7 @@ type nozzle struct {
 type released struct {
 	seq   uint64
 	jobID string
+	claim any
 }
 
 // claim returns the next jobs and the place of the first one in the order of claims. It blocks
@@ -148,7 +149,7 @@ func (n *nozzle) release(b *batch) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i, job := range b.jobs {
-		n.released = append(n.released, released{b.seqs[i], job.ID})
+		n.released = append(n.released, released{b.seqs[i], job.ID, job.Claim})
 	}
 	b.bookReturned(n.ledger)
 }
@@ -159,7 +160,7 @@ func (n *nozzle) flush(abort context.Context) error {
 	slices.SortFunc(n.released, func(a, b released) int { return cmp.Compare(a.seq, b.seq) })
 	settlements := make([]Settlement, len(n.released))
 	for i, r := range n.released {
-		settlements[i] = Settlement{JobID: r.jobID, Verdict: Release}
+		settlements[i] = Settlement{JobID: r.jobID, Claim: r.claim, Verdict: Release}
 	}
 	n.settle(abort, settlements)
 	if n.lost > 0 {

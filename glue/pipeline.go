@@ -11,6 +11,12 @@ type Stage interface {
 	Process(ctx context.Context, m *Message) error
 }
 
+// Confirmer is a Stage that is told which messages its pipeline has published, before their jobs are settled. It may
+// be told so of a message more than once. An error is logged and changes no verdict. It keeps no slice.
+type Confirmer interface {
+	Confirm(ctx context.Context, published []*Message) error
+}
+
 // NamedStage is a stage under the name that it has in the pipelines file and in the ledger.
 type NamedStage struct {
 	Name string

@@ -23,6 +23,7 @@ func (l *line) startShadow(abort context.Context, s *shadow, jobs []Job) {
 		b := newBatch(jobs, 0, s.transformer.pipelines)
 		s.transformer.transform(abort, b)
 		b.publish(abort, l.ledger, isAny)
+		b.confirm(l.log)
 		b.bookReturned(l.ledger)
 		r := &b.runs[0]
 		if failed, first := r.failed(); failed > 0 {

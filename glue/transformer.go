@@ -107,6 +107,7 @@ func newWalker(t *transformer, runs []run, jobs int) *walker {
 // begin takes job i on its whole way.
 func (w *walker) begin(ctx context.Context, i int, job *Job) {
 	w.start[0] = NewMessage(job.ID, job.Payload)
+	w.start[0].Job = job
 	w.walk(ctx, &w.way, i, w.start[:])
 }
 

@@ -14,7 +14,8 @@ var (
 	ErrFlag = errors.New("flagged")
 
 	// ErrUnavailable is a publisher's outcome when no destination is up: it is no fault of the
-	// message, so its job waits, in order, and no attempt is counted.
+	// message, so its job waits, in order, and no attempt is counted. Of a stage it says that somebody
+	// whom the stage needs is not there yet: the job waits beside the line, and no attempt is counted.
 	ErrUnavailable = errors.New("unavailable")
 )
 

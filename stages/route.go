@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,29 +36,39 @@ func newRoute(options Options) (glue.Stage, error) {
 		return nil, err
 	}
 	switch {
-	case len(o.Channels) == 0:
-		return nil, errors.New("channels: name at least one")
-	case len(o.Channels) > glue.MaxChannels:
-		return nil, fmt.Errorf("channels: %d are more than %d", len(o.Channels), glue.MaxChannels)
 	case o.Missing != "skip" && o.Missing != "fail":
 		return nil, fmt.Errorf("missing: %q is neither skip nor fail", o.Missing)
 	case o.Invalid != "skip" && o.Invalid != "fail":
 		return nil, fmt.Errorf("invalid: %q is neither skip nor fail", o.Invalid)
 	}
 	r := &Route{failMissing: o.Missing == "fail", failInvalid: o.Invalid == "fail"}
-	for _, source := range o.Channels {
+	if err := r.to("channels", o.Channels); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// to sets the templates, which an option names.
+func (r *Route) to(option string, sources []string) error {
+	switch {
+	case len(sources) == 0:
+		return fmt.Errorf("%s: name at least one", option)
+	case len(sources) > glue.MaxChannels:
+		return fmt.Errorf("%s: %d are more than %d", option, len(sources), glue.MaxChannels)
+	}
+	for _, source := range sources {
 		t, err := parseTemplate(source)
 		if err != nil {
-			return nil, fmt.Errorf("channels: %w", err)
+			return fmt.Errorf("%s: %w", option, err)
 		}
 		if err := glue.CheckChannel(t.sample()); err != nil {
-			return nil, fmt.Errorf("channels: %q: %w", source, err)
+			return fmt.Errorf("%s: %q: %w", option, source, err)
 		}
 		r.dynamic = r.dynamic || !t.isConstant()
 		r.size += t.size()
 		r.channels = append(r.channels, t)
 	}
-	return r, nil
+	return nil
 }
 
 // NeedsObject implements ObjectUser.

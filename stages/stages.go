@@ -4,6 +4,7 @@ package stages
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"pushglue/glue"
 	"pushglue/glue/tree"
@@ -20,7 +21,9 @@ var Constructors = map[string]func(Options) (glue.Stage, error){
 	"assert":      newAssert,
 	"darkesttime": newDarkesttime,
 	"darktime":    newDarktime,
+	"dedupe":      newDedupe,
 	"encrypt":     newEncrypt,
+	"expire":      newExpire,
 	"filter":      newFilter,
 	"format":      newFormat,
 	"json":        newJSON,
@@ -50,10 +53,39 @@ type ChannelGiver interface {
 	GivesChannels()
 }
 
+// ChannelChanger is a stage that sends some messages elsewhere than to their channels, so that a stage which
+// gives them some must come before it.
+type ChannelChanger interface {
+	ChangesChannels()
+}
+
 // ChannelKeeper is a stage behind which no other may add channels, lest messages reach those that it
 // keeps them from.
 type ChannelKeeper interface {
 	KeepsChannels()
+}
+
+// Unshared is a stage that depends on more than its message, so that each pipeline has one of its own.
+type Unshared interface {
+	Unshared()
+}
+
+// LastStage is a stage behind which no other may stand.
+type LastStage interface {
+	StandsLast()
+}
+
+// parseDuration parses an option that is a duration of more than nothing. It is a text for the YAML library, which
+// would take a number for nanoseconds.
+func parseDuration(option, text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%s: %q is no duration such as 90s or 10m", option, text)
+	case d <= 0:
+		return 0, fmt.Errorf("%s: %s is not more than 0s", option, d)
+	}
+	return d, nil
 }
 
 // parsePaths parses the paths of an option.

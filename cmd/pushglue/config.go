@@ -30,6 +30,10 @@ type config struct {
 	PushModule      string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
 	PushConnections int           `split_words:"true" default:"1" desc:"connections to each push host, 1 to 64; with more than one, order is kept only among messages with the same first channel"`
 	PushTimeout     time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
+	PushPolicy      string        `split_words:"true" default:"all" desc:"which push hosts must have a message: all that are up, any one, or a number of them"`
+	PushDeadline    time.Duration `split_words:"true" default:"1s" desc:"how long messages wait for push hosts that are slower than others"`
+	ReplayMessages  int           `split_words:"true" default:"10000" desc:"most messages that are kept for push hosts that are behind or were restarted"`
+	ReplayTime      time.Duration `split_words:"true" default:"30s" desc:"how long they are kept"`
 	SkipEmpty       bool          `split_words:"true" default:"false" desc:"send a push host nothing that nobody listens to there; push-stream that stores nothing only"`
 	Batch           int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
 	InFlight        int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
@@ -55,6 +59,8 @@ func readConfig() (config, error) {
 	check(err == nil, "PUSH_MODULE", "%v", err)
 	err = push.CheckSkipEmpty(push.Module(c.PushModule))
 	check(!c.SkipEmpty || err == nil, "SKIP_EMPTY", "%v", err)
+	_, err = push.ParsePolicy(c.PushPolicy, len(c.PushHosts))
+	check(err == nil, "PUSH_POLICY", "%v", err)
 	err = push.CheckHosts(c.PushHosts)
 	check(err == nil, "PUSH_HOSTS", "%v", err)
 	_, err = c.level()
@@ -64,11 +70,12 @@ func readConfig() (config, error) {
 	check(c.Batch >= 1 && c.Batch <= 1000, "BATCH", "%d is not from 1 to 1000", c.Batch)
 	check(c.InFlight >= 4*c.Batch, "IN_FLIGHT", "%d is less than 4 batches of %d", c.InFlight, c.Batch)
 	check(c.PushConnections >= 1 && c.PushConnections <= 64, "PUSH_CONNECTIONS", "%d is not from 1 to 64", c.PushConnections)
+	check(c.ReplayMessages >= 0, "REPLAY_MESSAGES", "%d is less than 0", c.ReplayMessages)
 	check(c.Attempts >= 1, "ATTEMPTS", "%d is less than 1", c.Attempts)
 	for _, d := range []struct {
 		name string
 		d    time.Duration
-	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}} {
+	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"PUSH_DEADLINE", c.PushDeadline}, {"REPLAY_TIME", c.ReplayTime}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}} {
 		check(d.d > 0, d.name, "%s is not more than 0s", d.d)
 	}
 	return c, errors.Join(errs...)

@@ -26,6 +26,7 @@ func TestGolden(t *testing.T) {
 		"try-orders":         {"good/every-stage", "try items orders.jsonl", ""},
 		"try-orders-verbose": {"good/every-stage", "try -v items orders.jsonl", ""},
 		"try-dark":           {"good/every-stage", "try -v next orders.jsonl", ""},
+		"try-late":           {"good/every-stage", "try --waited 2h items orders.jsonl", ""},
 		"try-nothing":        {"good/comments", "try JSONAnonHTTP", ""},
 		"try-no-pipeline":    {"good/comments", "try comments", ""},
 		"try-no-file":        {"good/comments", "try JSONAnonHTTP orders.jsonl no/such.jsonl", ""},

@@ -28,10 +28,10 @@ func newCancelCommand(name string) *cobra.Command {
 		all: func(ctx context.Context, feed *thoonk.Feed, n int) iter.Seq[step] {
 			return rounds(n, func(limit int) ([]string, error) {
 				if older == thoonk.AnyAge {
-					return feed.Reap(ctx, older, limit)
+					return feed.CancelOlder(ctx, older, limit)
 				}
 				// A claim that was too young when they were counted still is.
-				return feed.Reap(ctx, older+time.Since(counted), limit)
+				return feed.CancelOlder(ctx, older+time.Since(counted), limit)
 			})
 		},
 	}}

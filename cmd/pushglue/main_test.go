@@ -44,8 +44,14 @@ type daemonProcess struct {
 // startDaemon starts the daemon with settings like "REDIS_URL=…", and waits until it runs.
 func startDaemon(t *testing.T, settings ...string) *daemonProcess {
 	t.Helper()
+	return startDaemonIn(t, environment(settings...))
+}
+
+// startDaemonIn is startDaemon in an environment.
+func startDaemonIn(t *testing.T, env []string) *daemonProcess {
+	t.Helper()
 	d := &daemonProcess{t: t, cmd: exec.Command(os.Args[0], "run"), exited: make(chan error, 1)}
-	d.cmd.Env = environment(settings...)
+	d.cmd.Env = env
 	stderr, err := d.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

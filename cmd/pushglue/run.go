@@ -76,6 +76,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 		return err
 	}
 	defer rdb.Close()
+	w.remember(rdb)
 	feeds, err := openFeeds(rdb, c, w.feeds())
 	if err != nil {
 		return err
@@ -107,10 +108,16 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	go handleSignals(signals, log, stop, g.Abort, w.reopenFiles)
+	supervisor := newSupervisor(log)
+	go handleSignals(signals, log, func() { supervisor.stopping(); stop() }, g.Abort, w.reopenFiles)
 
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
+	supervisor.ready()
+	defer supervisor.feed(g.Alive)()
 	err = g.Run(ctx)
+	if err == nil {
+		w.flush(c.Drain)
+	}
 	err = errors.Join(err, w.reopenFiles())
 	sums := ledger.Sums()
 	log.Info().Interface("ledger", sums).Msg("stopped")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,23 +70,71 @@ func TestSIGHUP(t *testing.T) {
 	}
 }
 
-// TestTheSecondSignalAborts has a push host that never answers: the first signal waits for it,
-// the second does not, and the job is back on the feed.
-func TestTheSecondSignalAborts(t *testing.T) {
-	asked := make(chan struct{}, 1)
+// startSilentHost starts a push host that never answers. Something is in asked once it was asked.
+func startSilentHost(t *testing.T) (url string, asked <-chan struct{}) {
+	t.Helper()
+	question := make(chan struct{}, 1)
 	release := make(chan struct{})
 	host := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		asked <- struct{}{}
+		select {
+		case question <- struct{}{}:
+		default:
+		}
 		select {
 		case <-r.Context().Done():
 		case <-release:
 		}
 	}))
-	defer host.Close()
-	defer close(release)
+	t.Cleanup(host.Close)
+	t.Cleanup(func() { close(release) })
+	return host.URL, question
+}
+
+// TestTheDrainEnds has a push host that never answers: when the time to drain is over the daemon ends well, and
+// the jobs are back on the feed in their order, uncounted.
+func TestTheDrainEnds(t *testing.T) {
+	url, asked := startSilentHost(t)
 	store := service.StartRedis(t)
 	workdir(t, goodPipelines)
-	daemon := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+host.URL, "PUSH_TIMEOUT=1h", "DRAIN=1h")
+	feed := putOn(t, store, `{"id":"a"}`, `{"id":"b"}`, `{"id":"c"}`, `{"id":"d"}`, `{"id":"e"}`)
+	before := queued(t, store)
+	daemon := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+url, "PUSH_TIMEOUT=1h", "DRAIN=100ms", "BATCH=2")
+	<-asked
+	daemon.signal(os.Interrupt)
+	select {
+	case err := <-daemon.exited:
+		if err != nil {
+			t.Errorf("the daemon ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the daemon does not stop")
+	}
+	counts, err := feed.Counts(t.Context())
+	if err != nil || counts.Claimed != 0 || counts.Cancelled != 0 {
+		t.Errorf("the feed holds %+v, %v", counts, err)
+	}
+	if after := queued(t, store); !slices.Equal(after, before) {
+		t.Errorf("the feed was %q, and is %q", before, after)
+	}
+}
+
+// queued returns the ids on the feed f, the next one last.
+func queued(t *testing.T, store *service.Redis) []string {
+	t.Helper()
+	ids, err := store.Client(t).LRange(t.Context(), "feed.ids:f", 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// TestTheSecondSignalAborts has a push host that never answers: the first signal waits for it,
+// the second does not, and the job is back on the feed.
+func TestTheSecondSignalAborts(t *testing.T) {
+	url, asked := startSilentHost(t)
+	store := service.StartRedis(t)
+	workdir(t, goodPipelines)
+	daemon := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+url, "PUSH_TIMEOUT=1h", "DRAIN=1h")
 	feed := putOn(t, store, `{"id":"a","text":"secret"}`)
 	<-asked
 	daemon.signal(syscall.SIGTERM)

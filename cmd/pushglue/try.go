@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -35,6 +36,7 @@ The exit code is 1 if a job fails; one that a stage drops is no failure.`,
 			return errors.Join(t.run(c.Context(), args[0], args[1:], c.InOrStdin()), t.out.Flush())
 		},
 	}
+	cmd.Flags().DurationVar(&t.waited, "waited", 0, "how long the jobs have waited on their feed, for the stage expire")
 	cmd.Flags().BoolVarP(&t.verbose, "verbose", "v", false, "show what each stage does")
 	return cmd
 }
@@ -42,6 +44,7 @@ The exit code is 1 if a job fails; one that a stage drops is no failure.`,
 // trial is one run of try.
 type trial struct {
 	verbose bool
+	waited  time.Duration
 	out     *bufio.Writer
 	summary io.Writer
 
@@ -138,7 +141,7 @@ func (t *trial) job(ctx context.Context, place string, payload []byte) {
 	if t.verbose {
 		fmt.Fprintf(t.out, "%s\n  %-12s %s\n", place, "payload", printable(payload))
 	}
-	messages, err := t.pipeline.Transform(ctx, glue.Job{ID: fmt.Sprintf("job%d", t.jobs), Feed: t.pipeline.Feed, Payload: payload})
+	messages, err := t.pipeline.Transform(ctx, glue.Job{ID: fmt.Sprintf("job%d", t.jobs), Feed: t.pipeline.Feed, Payload: payload, Waited: t.waited})
 	if !t.verbose {
 		fmt.Fprint(t.out, place)
 	}

@@ -1,19 +1,23 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
 	"pushglue/glue/file"
 	"pushglue/glue/push"
 	"pushglue/stages"
+	"pushglue/stages/marks"
 	"pushglue/stages/pipelines"
 )
 
@@ -22,12 +26,13 @@ type wiring struct {
 	pipelines []glue.Pipeline
 	push      *push.Publisher            // nil if no pipeline publishes to push hosts
 	files     map[string]*file.Publisher // by absolute path
+	log       zerolog.Logger
 }
 
 // newWiring reads the pipelines file and makes its publishers. The caller closes it, even after
 // an error.
 func newWiring(c config, ledger *glue.Ledger, log zerolog.Logger) (*wiring, error) {
-	w := &wiring{files: map[string]*file.Publisher{}}
+	w := &wiring{files: map[string]*file.Publisher{}, log: log}
 	publishers := pipelines.Publishers{
 		"push": func(options stages.Options) (glue.Publisher, error) {
 			if err := options(&struct{}{}); err != nil {
@@ -51,11 +56,13 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 		return w.push, nil
 	}
 	module := push.Module(c.PushModule)
-	if push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
+	policy, err := push.ParsePolicy(c.PushPolicy, len(c.PushHosts))
+	if err != nil || push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
 		return new(push.Publisher), nil // readConfig says what is wrong
 	}
 	p, err := push.New(push.Config{
 		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty, Ledger: ledger, Log: log,
+		Policy: policy, Deadline: c.PushDeadline, Recent: push.Recent{Messages: c.ReplayMessages, Time: c.ReplayTime},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("PUSHGLUE_PUSH_HOSTS: %w", err)
@@ -82,6 +89,30 @@ func (w *wiring) filePublisher(options stages.Options) (glue.Publisher, error) {
 	}
 	w.files[path] = p
 	return p, nil
+}
+
+// flush waits for push hosts that are behind. What they lack when the time is over they do not get: readers of other hosts
+// have it, and its jobs are finished.
+func (w *wiring) flush(patience time.Duration) {
+	if w.push == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := w.push.Flush(ctx); err != nil {
+		w.log.Warn().Err(err).Msg("stopping all the same")
+	}
+}
+
+// remember gives the stages that remember messages a memory in Redis. Without it, as in check and try, they pass all.
+func (w *wiring) remember(rdb redis.UniversalClient) {
+	for _, p := range w.pipelines {
+		for _, stage := range p.Stages {
+			if dedupe, is := stage.Stage.(*stages.Dedupe); is {
+				dedupe.Remember(marks.New(rdb, p.Feed, p.Name))
+			}
+		}
+	}
 }
 
 // close ends what the publishers do beside publishing.

@@ -19,9 +19,12 @@ type Feed struct {
 	put     chan struct{} // closed when something is put
 	queued  []glue.Job    // next one first
 	claimed map[string]glue.Job
+	settled map[any]bool               // by their marks, claims that ended
 	done    map[string]glue.Settlement // finished and stalled jobs
 	order   []string                   // ids of finished jobs
 	err     error
+	late    error // of the settlements that are applied all the same
+	claims  int   // made so far; the last one's mark
 }
 
 var _ glue.Feed = (*Feed)(nil)
@@ -32,6 +35,7 @@ func NewFeed(name string) *Feed {
 		name:    name,
 		put:     make(chan struct{}),
 		claimed: map[string]glue.Job{},
+		settled: map[any]bool{},
 		done:    map[string]glue.Settlement{},
 	}
 }
@@ -58,6 +62,13 @@ func (f *Feed) Fail(err error) {
 	defer f.mu.Unlock()
 	f.err = err
 	f.wake()
+}
+
+// LoseAnswers makes Settle apply the verdicts and return err, until it is called with nil.
+func (f *Feed) LoseAnswers(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.late = err
 }
 
 func (f *Feed) wake() {
@@ -93,8 +104,10 @@ func (f *Feed) Claim(_ context.Context, limit int) ([]glue.Job, error) {
 	}
 	jobs := slices.Clone(f.queued[:min(limit, len(f.queued))])
 	f.queued = slices.Delete(f.queued, 0, len(jobs))
-	for _, job := range jobs {
-		f.claimed[job.ID] = job
+	for i := range jobs {
+		f.claims++
+		jobs[i].Claim, jobs[i].Waited = f.claims, time.Since(jobs[i].Put)
+		f.claimed[jobs[i].ID] = jobs[i]
 	}
 	return jobs, nil
 }
@@ -109,9 +122,13 @@ func (f *Feed) Settle(_ context.Context, settlements []glue.Settlement) error {
 	var released []glue.Job
 	for _, s := range settlements {
 		job, ok := f.claimed[s.JobID]
-		if !ok {
-			return errors.New("job is not claimed") // stricter than the contract, to find engine errors
+		switch {
+		case f.settled[s.Claim]:
+			continue // it is repeated
+		case !ok || job.Claim != s.Claim:
+			return errors.New("this claim does not stand") // stricter than the contract, to find engine errors
 		}
+		f.settled[s.Claim] = true
 		delete(f.claimed, s.JobID)
 		switch s.Verdict {
 		case glue.Finish:
@@ -128,7 +145,7 @@ func (f *Feed) Settle(_ context.Context, settlements []glue.Settlement) error {
 	}
 	f.queued = append(released, f.queued...)
 	f.wake()
-	return nil
+	return f.late
 }
 
 // State is what a Feed holds at one moment.

@@ -65,7 +65,7 @@ func (s *PushServer) serveInternal(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/channels-stats":
 		s.serveStats(w, r)
 	case r.URL.Path == "/healthz":
-		_, _ = io.WriteString(w, "ok") // the client left
+		_, _ = fmt.Fprintf(w, "ok %d\n", os.Getpid()) // the client left
 	default:
 		http.NotFound(w, r)
 	}

@@ -33,7 +33,12 @@ func (a answer) outcome() error {
 		err = fmt.Errorf("%w: %.100q", err, a.explain)
 	}
 	switch a.status {
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge,
+	case http.StatusForbidden:
+		if a.explain != "" {
+			return glue.Permanent(err) // the module says that the channels are forbidden, which no check of ours let pass
+		}
+		return fmt.Errorf("%w: does it allow this daemon's address to publish?", err)
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge,
 		http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
 		return glue.Permanent(err)
 	case http.StatusNotFound, http.StatusMethodNotAllowed:

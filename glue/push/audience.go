@@ -22,6 +22,7 @@ import (
 // Whatever is unexpected ends in publishing everything.
 type audience struct {
 	*roundTripper // to the host
+	module        Module
 	log           zerolog.Logger
 	again         time.Time // when the host is asked next, after an answer that let nothing be skipped
 	said          string    // what was logged last
@@ -59,7 +60,7 @@ func newAudience(base *url.URL, c Config, log zerolog.Logger) *audience {
 	if transport == nil {
 		transport = newTransport(c.TLS, c.Timeout)
 	}
-	return &audience{roundTripper: &roundTripper{transport, base, c.Module, c.Timeout}, log: log}
+	return &audience{roundTripper: &roundTripper{transport, base, c.Timeout}, module: c.Module, log: log}
 }
 
 // check returns why nothing is skipped on the host; nil if something is.
@@ -70,7 +71,7 @@ func (a *audience) check(ctx context.Context) error {
 
 // skip returns those of todo, which are places in requests, that somebody listens to: all, when that is
 // not known.
-func (a *audience) skip(ctx context.Context, requests []request, todo []int) []int {
+func (a *audience) skip(ctx context.Context, requests []*request, todo []int) []int {
 	if time.Now().Before(a.again) {
 		return todo
 	}
@@ -88,7 +89,7 @@ func (a *audience) skip(ctx context.Context, requests []request, todo []int) []i
 	a.say(zerolog.InfoLevel, "messages that nobody listens to are skipped on this push host", nil)
 	var rest []int
 	for _, i := range todo {
-		if anyOf(heard, requests[i].message.Channels) {
+		if anyOf(heard, requests[i].channels) {
 			rest = append(rest, i)
 		}
 	}
@@ -108,10 +109,10 @@ func (a *audience) say(level zerolog.Level, message string, reason error) {
 
 // channelsOf returns the channels of the messages at todo, and the names of those to ask about. heard holds
 // what is known without asking: somebody may listen where the answer could not be trusted.
-func channelsOf(requests []request, todo []int) (heard map[string]bool, names []string) {
+func channelsOf(requests []*request, todo []int) (heard map[string]bool, names []string) {
 	heard = map[string]bool{probeChannel: true}
 	for _, i := range todo {
-		for _, name := range requests[i].message.Channels {
+		for _, name := range requests[i].channels {
 			if _, known := heard[name]; known {
 				continue
 			}
@@ -155,7 +156,7 @@ func (a *audience) ask(ctx context.Context, heard map[string]bool, names []strin
 func (a *audience) probe(ctx context.Context) error {
 	m := glue.NewMessage("", []byte("probe"))
 	m.Channels = []string{probeChannel}
-	answer, err := a.post(ctx, &request{message: m, body: m.Body()})
+	answer, err := a.post(ctx, &request{head: a.module.appendHead(nil, m, len(m.Body())), body: m.Body()})
 	if err == nil {
 		err = answer.outcome()
 	}

@@ -48,6 +48,7 @@ func (h *hall) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	var handler http.Handler
 	switch id := r.URL.Query().Get("id"); {
+	case r.URL.Path == "/channels-stats" && id == "": // not about channels
 	case r.URL.Path == "/channels-stats":
 		h.lists = append(h.lists, id)
 		handler = h.statistics

@@ -2,10 +2,7 @@ package push
 
 import (
 	"context"
-	"sync"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"pushglue/glue"
 )
@@ -13,74 +10,163 @@ import (
 // downTime is how long a host stays down before it is tried again.
 const downTime = time.Second
 
-// health is whether a host is up. There are two ways of being down, because a trial must hold up
-// no message: a host that did not answer is asked for its health beside the line until it
-// answers; one that refused everything, but quickly, gets a message once in downTime.
+// state is what a host can do. There are two ways of being down, because a trial must hold up no
+// message: a host that did not answer is asked for its health until it answers; one that refused
+// everything, but quickly, gets a message once in downTime.
 //
 // A circuit breaker from a library does not fit: its trial is a request, which here would be a
 // message, and the others would wait for it.
-type health struct {
-	log  zerolog.Logger
-	ping func(context.Context) error
-	stop context.Context // ends the asking
-
-	mu     sync.Mutex
-	state  state
-	next   time.Time      // of a host that refuses: when it gets the next message
-	asking sync.WaitGroup // for the goroutine that asks a silent host
-}
-
 type state uint8
 
 const (
-	up state = iota
-	silent
-	refusing
+	up       state = iota
+	behind         // it takes messages, but Publish does not wait for it
+	silent         // down: it did not answer
+	refusing       // down: it refused everything
 )
 
-// allow reports whether the host may get messages now, and whether the first of them is a trial.
-func (h *health) allow() (ok, trial bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.state == up:
-		return true, false
-	case h.state == refusing && !time.Now().Before(h.next):
-		h.next = time.Now().Add(downTime)
-		return true, true
-	}
-	return false, false
-}
-
-// down takes the host out, because it did not answer or because it refuses everything.
-func (h *health) down(to state, reason error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.state == up {
-		h.log.Error().AnErr("reason", reason).Msg("push host is down")
-	}
-	if to == silent && h.state != silent {
-		h.asking.Go(h.ask)
-	}
-	h.state, h.next = to, time.Now().Add(downTime)
-}
-
-// ask asks the host for its health until it is well.
-func (h *health) ask() {
-	for glue.Sleep(h.stop, downTime) {
-		if h.ping(h.stop) == nil {
-			h.up(silent)
-			return
+// watch asks the host for its health, again and again. It brings back a host that was silent, takes out one
+// that nothing is sent to and that does not answer, and notices when one was restarted.
+func (h *host) watch(stop context.Context) {
+	for failures := 0; stop.Err() == nil; glue.Sleep(stop, downTime) {
+		_, err := h.look(stop)
+		switch {
+		case stop.Err() != nil:
+		case err == nil:
+			failures = 0
+			h.answersAgain()
+		default:
+			if failures++; failures >= connectAttempts {
+				h.isGone(err)
+			}
 		}
 	}
 }
 
-// up brings a host back that was down in this way. An answer says nothing against another connection's silence.
-func (h *health) up(from state) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.state == from {
-		h.state = up
+// look asks the host for its health, and reports whether it has lost its memory since it was asked before: then
+// it gets what was published of late again.
+func (h *host) look(ctx context.Context) (restarted bool, err error) {
+	pid, err := h.ping(ctx)
+	if err != nil || pid == 0 {
+		return false, err
+	}
+	h.backlog.mu.Lock()
+	same := pid == h.life.pid
+	h.backlog.mu.Unlock()
+	if same {
+		return false, nil
+	}
+	now := h.newLife(ctx, pid)
+	h.backlog.mu.Lock()
+	defer h.backlog.mu.Unlock()
+	restarted = h.life.pid != 0 && !now.continues(h.life, h.accepted)
+	if h.life, h.accepted = now, 0; restarted {
+		h.rewind()
+	}
+	return restarted, nil
+}
+
+// wasRestarted is look for a delivery.
+func (h *host) wasRestarted(ctx context.Context) bool {
+	restarted, err := h.look(ctx)
+	return err == nil && restarted
+}
+
+// answersAgain brings back a host that was silent.
+func (h *host) answersAgain() {
+	h.backlog.mu.Lock()
+	defer h.backlog.mu.Unlock()
+	if h.state != silent {
+		return
+	}
+	if h.life.pid == 0 {
+		h.rewind() // for all we know
+	}
+	h.state = behind
+	h.log.Info().Msg("push host is up again")
+	h.catchUp()
+	h.wakeUp()
+}
+
+// isGone takes out a host that does not answer and that nothing is sent to: a delivery judges for itself.
+func (h *host) isGone(reason error) {
+	h.backlog.mu.Lock()
+	defer h.backlog.mu.Unlock()
+	if !h.busy && (h.state == up || h.state == behind) {
+		h.goDown(fate{silent, reason})
+	}
+}
+
+// passTrial brings back a host that refused everything and has accepted a message.
+func (h *host) passTrial() {
+	h.backlog.mu.Lock()
+	defer h.backlog.mu.Unlock()
+	if h.state == refusing {
+		h.state, h.trials = behind, 0
 		h.log.Info().Msg("push host is up again")
 	}
+}
+
+// goDown takes the host out. Nobody waits for it any more.
+func (h *host) goDown(f fate) {
+	if h.state == up || h.state == behind {
+		h.log.Error().AnErr("reason", f.reason).Msg("push host is down")
+	}
+	h.state, h.trial = f.state, time.Now().Add(downTime)
+	h.leave()
+}
+
+// fallBehind has nobody wait for the host until it has caught up.
+func (h *host) fallBehind() {
+	if h.state == up {
+		h.state = behind
+		h.log.Warn().Msg("push host is slow; messages do not wait for it until it has caught up")
+	}
+	h.leave()
+}
+
+// leave has nobody wait for the host.
+func (h *host) leave() {
+	for _, b := range h.backlog.from(h.at.batch) {
+		b.leave(h.number)
+	}
+	h.backlog.moved.Broadcast()
+}
+
+// isBusy reports whether the host is up and lacks something.
+func (h *host) isBusy() bool {
+	return (h.state == up || h.state == behind) && (h.busy || len(h.backlog.due(h, 1)) > 0)
+}
+
+// catchUp makes a host that is behind one that is up, if it has all that there is.
+func (h *host) catchUp() {
+	if len(h.backlog.due(h, 1)) > 0 {
+		return
+	}
+	h.at = h.backlog.end()
+	if h.state == behind {
+		h.state = up
+	}
+}
+
+// rewind makes the host get all that was published of late, whether it had it or not.
+func (h *host) rewind() {
+	h.epoch++
+	h.replay = h.backlog.end()
+	h.at = h.replay
+	again := 0
+	for _, b := range h.backlog.batches {
+		if time.Since(b.at) > h.backlog.recent.Time {
+			continue
+		}
+		if again == 0 {
+			h.at = cursor{batch: b.number}
+		}
+		again += len(b.requests)
+	}
+	if h.state == up && again > 0 {
+		h.state = behind
+	}
+	h.log.Warn().Int("messages", again).Msg("push host was restarted; it gets again what was published of late")
+	h.wakeUp()
 }

@@ -5,43 +5,50 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"pushglue/glue"
-)
-
-// A host is down when it gives no answer connectAttempts times in a row and is not well either, or
-// when maxRefusals messages in a row get no answer, or one that may pass.
-const (
-	connectAttempts = 3
-	connectPause    = 50 * time.Millisecond // doubles with each attempt
-	maxRefusals     = int64(10)
+	"github.com/rs/zerolog"
 )
 
 // host is one push host.
 type host struct {
-	name   string
-	base   *url.URL
-	ledger *glue.Ledger
+	name    string
+	number  int // among the hosts
+	base    *url.URL
+	log     zerolog.Logger
+	module  Module
+	backlog *backlog
 
-	// exchanging is held while requests are on the way, so that batches do not mix.
-	exchanging sync.Mutex
-	lanes      []*lane
-	audience   *audience // nil unless messages that nobody listens to are skipped
+	// Its lane's own.
+	connections []*connection
+	audience    *audience    // nil unless messages that nobody listens to are skipped
+	refusals    atomic.Int64 // answers in a row that may pass
 
-	pinger   http.RoundTripper
-	timeout  time.Duration
-	health   health
-	refusals atomic.Int64 // answers in a row that may pass
+	pinger  http.RoundTripper
+	timeout time.Duration
+	wake    chan struct{} // tells the lane to look again; holds one
+
+	// Guarded by backlog.mu.
+	state     state
+	trial     time.Time          // of a host that is down: when it gets the next message, if it refuses
+	trials    int                // of the same message
+	busy      bool               // something is on its way
+	round     int                // counts what was
+	interrupt context.CancelFunc // ends what is
+	at        cursor             // what it gets next
+	replay    cursor             // up to here it gets what it had already
+	accepted  int64              // requests since life was seen
+	epoch     int                // counts rewinds
+	life      life               // as it was seen last
 }
 
-// lane is one of the connections to a host. What goes over it keeps its order.
-type lane struct {
+// connection is one of the connections to a host. What goes over it keeps its order.
+type connection struct {
 	carrier carrier
 	window  int // requests of the next exchange: fewer after a failure, so that little is sent twice
 }
@@ -53,212 +60,79 @@ type carrier interface {
 	// that it would. It returns how many requests it sent, repetitions included.
 	exchange(ctx context.Context, requests []*request, answered func(answer)) (sent int, err error)
 
+	// connections returns how many connections it has made so far.
+	connections() int
+
 	// close closes the connection, if there is one.
 	close()
 }
 
-// newHost returns a host that is up. stop ends what it does beside messages.
-func newHost(stop context.Context, base *url.URL, c Config) *host {
-	h := &host{name: base.Host + base.Path, base: base, timeout: c.Timeout, ledger: c.Ledger, pinger: c.Transport}
+// newHost returns a host that is up.
+func newHost(base *url.URL, number int, l *backlog, c Config) *host {
+	h := &host{
+		name: base.Host + base.Path, number: number, base: base, module: c.Module, backlog: l,
+		pinger: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1),
+	}
 	for range max(1, c.Connections) {
-		l := &lane{window: maxWindow}
+		o := &connection{window: maxWindow}
 		if c.Transport != nil {
-			l.carrier = &roundTripper{c.Transport, base, c.Module, c.Timeout}
+			o.carrier = &roundTripper{c.Transport, base, c.Timeout}
 		} else {
-			l.carrier = newPipe(base, c.TLS, c.Timeout)
+			o.carrier = newPipe(base, c.TLS, c.Timeout)
 		}
-		h.lanes = append(h.lanes, l)
+		h.connections = append(h.connections, o)
 	}
 	if h.pinger == nil {
-		pinger := newTransport(c.TLS, c.Timeout)
-		pinger.DisableKeepAlives = true
-		h.pinger = pinger
+		h.pinger = newTransport(c.TLS, c.Timeout)
 	}
-	log := c.Log.With().Str("host", h.name).Logger()
-	h.health = health{log: log, ping: h.ping, stop: stop}
+	h.log = c.Log.With().Str("host", h.name).Logger()
 	if c.SkipEmpty {
-		h.audience = newAudience(base, c, log)
+		h.audience = newAudience(base, c, h.log)
 	}
 	return h
 }
 
-// maxWindow bounds the requests that wait for an answer.
-const maxWindow = 256
-
-// errDown is the answer of a host that is down.
-var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
-
-// publish sends the requests, in order on each lane, and writes an answer for each: nil for accepted, or
-// skipped because nobody listens; errDown, a permanent error, or an error that may pass. n is the host's number.
-func (h *host) publish(ctx context.Context, requests []request, n int, answers []error) {
-	var todo []int
-	for i := range requests {
-		if r := &requests[i]; r.err == nil && !r.has[n] {
-			todo = append(todo, i)
-		}
+// lacks reports whether the host is still to get a request. The caller holds backlog.mu.
+func (h *host) lacks(b *batch, index int) bool {
+	r := &b.requests[index]
+	if r.err != nil || b.abandoned {
+		return false
 	}
-	h.exchanging.Lock()
-	defer h.exchanging.Unlock()
-	refusals := maxRefusals
-	switch ok, trial := h.health.allow(); {
-	case !ok:
-		fill(answers, todo, errDown)
-		return
-	case trial: // which is a message, whoever listens
-		refusals = 1
-	case h.audience != nil:
-		due := len(todo)
-		todo = h.audience.skip(ctx, requests, todo)
-		h.ledger.AddHost(glue.HostSums{Name: h.name, Skipped: int64(due - len(todo))})
-	}
-	parts := h.split(requests, todo)
-	together(len(parts), func(l int) {
-		d := delivery{host: h, lane: h.lanes[l], requests: requests, answers: answers, todo: parts[l], refusals: refusals}
-		d.deliver(ctx)
-	})
+	return !r.has[h.number] || cursor{b.number, index}.before(h.replay)
 }
 
-// split returns what is to be done on each lane.
-func (h *host) split(requests []request, todo []int) [][]int {
-	if len(h.lanes) == 1 {
-		return [][]int{todo}
-	}
-	parts := make([][]int, len(h.lanes))
-	for _, i := range todo {
-		l := requests[i].lane(len(h.lanes))
-		parts[l] = append(parts[l], i)
-	}
-	return parts
-}
-
-func fill(answers []error, places []int, err error) {
-	for _, i := range places {
-		answers[i] = err
-	}
-}
-
-// delivery is what one batch has for a lane, on its way to the host.
-type delivery struct {
-	*host
-	*lane
-	requests []request
-	answers  []error
-	todo     []int // what is not answered, in order
-	refusals int64 // in a row, after which the host is down
-	attempts int   // of the first of todo that got no answer
-}
-
-// deliver sends all requests in todo, or fails them.
-func (d *delivery) deliver(ctx context.Context) {
-	if len(d.todo) == 0 {
+// miss moves the host past a batch that is kept no longer, and counts what it never got of it.
+func (h *host) miss(b *batch) {
+	if h.at.batch > b.number {
 		return
 	}
-	sums := glue.HostSums{Name: d.name}
-	for len(d.todo) > 0 {
-		if err := d.exchange(ctx, &sums); err != nil {
-			fill(d.answers, d.todo, err)
-			break
+	start := 0
+	if h.at.batch == b.number {
+		start = h.at.index
+	}
+	var missed int64
+	for i := start; i < len(b.requests); i++ {
+		if r := &b.requests[i]; r.err == nil && !r.has[h.number] {
+			missed++
 		}
 	}
-	d.ledger.AddHost(sums)
+	h.at = cursor{batch: b.number + 1}
+	h.bookMissed(missed)
 }
 
-// exchange sends what is next and takes the answers. err tells why nothing more can be sent now.
-func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
-	window := d.next()
-	got := make([]answer, 0, len(window))
-	sent, err := d.carrier.exchange(ctx, window, func(a answer) { got = append(got, a) })
-	sums.Sent += int64(sent)
-	sums.Unanswered += int64(sent - len(got))
-	if len(got) == len(window) && got[len(got)-1].accepted() {
-		d.window = min(2*d.window, maxWindow)
+func (h *host) wakeUp() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
 	}
-	for _, a := range got {
-		i := d.todo[0]
-		d.todo, d.attempts = d.todo[1:], 0
-		d.answers[i] = a.outcome()
-		if a.accepted() {
-			sums.Accepted++
-		} else {
-			sums.Rejected++
-			d.window = 1
-		}
-		if err := d.judge(i); err != nil {
-			return err
-		}
-	}
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case len(got) > 0 && !isTimeout(err):
-		return nil // the connection ended, and the rest goes over the next one
-	}
-	return d.unanswered(ctx, err)
 }
 
-// next returns the requests of the next exchange.
-func (d *delivery) next() []*request {
-	window := make([]*request, 0, min(d.window, len(d.todo)))
-	for _, i := range d.todo[:cap(window)] {
-		window = append(window, &d.requests[i])
-		if d.refusals == 1 || d.requests[i].standsAlone() {
-			break
-		}
-	}
-	return window
-}
-
-// judge tells what the answer to request i says of the host: errDown if it was one refusal too
-// many, and then it is the request's outcome too.
-func (d *delivery) judge(i int) error {
-	answer := d.answers[i]
-	if answer == nil || glue.IsPermanent(answer) {
-		d.host.refusals.Store(0)
-		d.health.up(refusing)
-		d.refusals = maxRefusals
-		return nil
-	}
-	if d.host.refusals.Add(1) < d.refusals {
-		return nil
-	}
-	d.host.refusals.Store(0)
-	d.health.down(refusing, answer)
-	d.answers[i] = errDown
-	return errDown
-}
-
-// unanswered deals with a connection that ended before the first request was answered: it is tried again on
-// others, alone. When that does not help either it is the message's fault, if the host is well
-// otherwise, and the message fails for now; else the host's.
-func (d *delivery) unanswered(ctx context.Context, cause error) error {
-	d.window = 1
-	d.attempts++
-	if d.attempts < connectAttempts && !isTimeout(cause) {
-		if !glue.Sleep(ctx, connectPause<<(d.attempts-1)) {
-			return ctx.Err()
-		}
-		return nil
-	}
-	if isTimeout(cause) || d.ping(ctx) != nil {
-		d.health.down(silent, cause)
-		return errDown
-	}
-	i := d.todo[0]
-	d.todo, d.attempts = d.todo[1:], 0
-	d.answers[i] = fmt.Errorf("gives no answer to this message: %w", cause)
-	return d.judge(i)
-}
-
-// close ends what the host does beside messages, and its connections.
+// close closes the host's connections. Its lane has ended.
 func (h *host) close() {
-	h.health.asking.Wait()
-	h.exchanging.Lock()
-	defer h.exchanging.Unlock()
-	for _, l := range h.lanes {
-		l.carrier.close()
+	for _, o := range h.connections {
+		o.carrier.close()
 	}
+	(&http.Client{Transport: h.pinger}).CloseIdleConnections()
 	if h.audience != nil {
 		h.audience.close()
 	}
@@ -279,18 +153,35 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// ping asks the host's health endpoint.
-func (h *host) ping(ctx context.Context) error {
+// ping asks the host's health endpoint. A host that is well may tell the id of the process that answers: "ok 17".
+func (h *host) ping(ctx context.Context) (pid int, err error) {
+	text, err := h.get(ctx, "healthz")
+	if err != nil {
+		return 0, err
+	}
+	if _, err := fmt.Sscanf(string(text), "ok %d", &pid); err != nil {
+		return 0, nil // it does not tell
+	}
+	return pid, nil
+}
+
+// get asks the host for something beside messages.
+func (h *host) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base.JoinPath("healthz").String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base.JoinPath(path).String(), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	req.Header.Set("Accept", "application/json")
 	resp, err := h.pinger.RoundTrip(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	return answer{status: resp.StatusCode}.outcome()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBody)) // to its end, so that the connection stays
+	if err != nil {
+		return nil, err
+	}
+	return text, answer{status: resp.StatusCode}.outcome()
 }

@@ -23,6 +23,7 @@ type pipe struct {
 	// What differs by host, around each request's head.
 	before, after []byte
 
+	made    int      // connections so far
 	conn    net.Conn // nil until the first request, and after a failure
 	reader  patientReader
 	answers *bufio.Reader
@@ -49,9 +50,13 @@ func newPipe(base *url.URL, config *tls.Config, timeout time.Duration) *pipe {
 	if base.Port() == "" {
 		p.address = net.JoinHostPort(base.Hostname(), port)
 	}
-	p.before = []byte("POST " + base.EscapedPath() + "/publish?")
-	p.after = []byte("Host: " + base.Host + "\r\n\r\n")
+	p.before, p.after = around(base)
 	return p
+}
+
+// around returns what differs by host, before and behind each request's head.
+func around(base *url.URL) (before, after []byte) {
+	return []byte("POST " + base.EscapedPath() + "/publish?"), []byte("Host: " + base.Host + "\r\n\r\n")
 }
 
 // exchange implements carrier.
@@ -113,6 +118,7 @@ func (p *pipe) connect(ctx context.Context) error {
 		conn = secure
 	}
 	p.conn = conn
+	p.made++
 	p.reader.conn, p.reader.mark, p.reader.total = conn, newMark(conn), 0
 	p.answers.Reset(&p.reader)
 	return nil
@@ -237,6 +243,9 @@ func (p *pipe) next() (answer, error) {
 
 // consumed returns how many bytes of answers were taken in.
 func (p *pipe) consumed() int { return p.reader.total - p.answers.Buffered() }
+
+// connections implements carrier.
+func (p *pipe) connections() int { return p.made }
 
 func (p *pipe) close() {
 	if p.conn != nil {

@@ -1,15 +1,21 @@
 // Package push publishes messages to push hosts: nginx with push-stream or Nchan.
 //
-// A message goes to every push host that is up, in one POST for all its channels, in order. A
-// host that cannot be reached, or fails again and again, is down: from then on messages do not
-// wait for it, and it is asked once a second whether it is back. When all hosts are down nothing
-// is published and messages wait in order.
+// Publish appends a batch to the backlog, which keeps what was published of late, in order (backlog.go).
+// Each push host has a lane, a goroutine that takes the backlog to the host at the host's own pace (lane.go):
+// one POST for each message with all its channels. Publish waits until the hosts that are up have
+// answered, or as many as the policy asks for.
 //
-// Each host has one connection (pipe.go), or a few if there is more to publish than one worker of nginx
+// A host that takes longer than others by the deadline is behind: messages do not wait for it until it has caught up.
+// A host that cannot be reached, or refuses everything, is down, and is tried once a second (health.go). When it
+// comes back it gets what it missed, as far as the backlog goes; when it was restarted, and so has
+// lost its memory, all that the backlog has. When too few hosts are up nothing is published, and messages
+// wait in order.
+//
+// A lane has one connection (pipe.go), or a few if there is more to publish than one worker of nginx
 // takes; then the first channel of a message decides which one it takes. On a connection requests are written ahead of the answers to
 // those before them: up to 256, with one system call. Answers come in the same order. What is
 // unanswered when the connection ends goes over the next one, in order. After a refusal or a
-// connection that broke, requests go one by one, and then by more again.
+// connection that broke, requests go one by one, and then by more again (delivery.go).
 package push
 
 import (
@@ -34,6 +40,9 @@ type Config struct {
 	Hosts       []string          // base URLs of the publish side, such as http://10.0.0.1:9080
 	Module      Module            // what the hosts run
 	Timeout     time.Duration     // for a connection, and for each answer; default 5s
+	Policy      Policy            // which hosts must have a message
+	Deadline    time.Duration     // how long messages wait for hosts that are slower than others; default 1s
+	Recent      Recent            // what is kept for hosts that are behind or were restarted; without Time, DefaultRecent
 	Connections int               // to each host; default 1. With more, only messages with the same first channel keep their order.
 	SkipEmpty   bool              // send a host nothing that nobody listens to there; see CheckSkipEmpty
 	TLS         *tls.Config       // for https; nil for the system's authorities
@@ -44,24 +53,25 @@ type Config struct {
 
 // Publisher publishes to push hosts.
 type Publisher struct {
-	hosts  []*host
-	module Module
-	stop   context.CancelFunc // ends what hosts do beside messages
+	backlog
+	module   Module
+	policy   Policy
+	deadline time.Duration
+
+	start sync.Once
+	stop  context.CancelFunc // ends the lanes
+	begun context.Context    // until stop
+	lanes sync.WaitGroup
 }
 
 var _ glue.Publisher = (*Publisher)(nil)
 
-// New returns a Publisher, and connects to nothing. The caller closes it.
+// New returns a Publisher, which connects to nothing before it publishes. The caller closes it.
 func New(c Config) (*Publisher, error) {
 	if len(c.Hosts) == 0 {
 		return nil, errors.New("no push hosts; name the base URL of at least one, such as http://127.0.0.1:9080")
 	}
-	if c.Timeout == 0 {
-		c.Timeout = 5 * time.Second
-	}
-	if c.Ledger == nil {
-		c.Ledger = new(glue.Ledger)
-	}
+	c = c.withDefaults()
 	bases, err := parseBases(c.Hosts)
 	if err != nil {
 		return nil, err
@@ -71,14 +81,34 @@ func New(c Config) (*Publisher, error) {
 			return nil, err
 		}
 	}
-	stopping, stop := context.WithCancel(context.Background())
-	p := &Publisher{module: c.Module, stop: stop}
-	for _, base := range bases {
-		h := newHost(stopping, base, c)
+	if err := c.Policy.check(len(bases)); err != nil {
+		return nil, err
+	}
+	p := &Publisher{module: c.Module, policy: c.Policy, deadline: c.Deadline}
+	p.backlog.init(c.Recent, c.Ledger)
+	p.begun, p.stop = context.WithCancel(context.Background())
+	for n, base := range bases {
+		h := newHost(base, n, &p.backlog, c)
 		p.hosts = append(p.hosts, h)
 		c.Ledger.AddHost(glue.HostSums{Name: h.name})
 	}
 	return p, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if c.Deadline == 0 {
+		c.Deadline = time.Second
+	}
+	if c.Recent.Time == 0 {
+		c.Recent = DefaultRecent()
+	}
+	if c.Ledger == nil {
+		c.Ledger = new(glue.Ledger)
+	}
+	return c
 }
 
 // CheckHosts returns an error if New would refuse one of these base URLs. It tells no credentials.
@@ -123,17 +153,124 @@ func parseBase(base string) (*url.URL, error) {
 func (p *Publisher) NeedsChannels() {}
 
 // Publish implements glue.Publisher.
-func (p *Publisher) Publish(ctx context.Context, batch []*glue.Message, outcomes []error) {
-	requests := p.requests(batch, outcomes)
-	defer requests.release()
-	answers := make([][]error, len(p.hosts))
-	together(len(p.hosts), func(n int) {
-		answers[n] = make([]error, len(batch))
-		p.hosts[n].publish(ctx, requests.list, n, answers[n])
-	})
-	for i := range batch {
-		outcomes[i] = p.outcome(&requests.list[i], answers, i)
+func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outcomes []error) {
+	p.start.Do(p.run)
+	b := p.newBatch(messages, outcomes)
+	if p.hand(b) {
+		p.await(ctx, b)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b.open, b.abandoned = false, false
+	for i := range b.requests {
+		outcomes[i] = p.outcome(b, i)
+		if outcomes[i] != nil && ctx.Err() != nil && errors.Is(outcomes[i], glue.ErrUnavailable) {
+			outcomes[i] = ctx.Err()
+		}
+		if r := &b.requests[i]; outcomes[i] != nil && r.err == nil && !slices.Contains(r.has, true) {
+			r.err = errVoid
+		}
+	}
+}
+
+// errVoid is why a request is not sent any more: its message is not published, and may come again.
+var errVoid = errors.New("void")
+
+// run starts the lanes.
+func (p *Publisher) run() {
+	for _, h := range p.hosts {
+		p.lanes.Go(func() { h.run(p.begun) })
+		p.lanes.Go(func() { h.watch(p.begun) })
+	}
+}
+
+// hand appends b to the backlog, unless too few hosts can take it now.
+func (p *Publisher) hand(b *batch) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.choose(b, p.policy.least()) {
+		return false
+	}
+	p.add(b)
+	return true
+}
+
+// await waits until b is settled or ctx is done.
+func (p *Publisher) await(ctx context.Context, b *batch) {
+	deadline := time.NewTimer(p.deadline)
+	defer deadline.Stop()
+	for late := false; !p.settled(b, late); {
+		select {
+		case <-b.changed:
+		case <-deadline.C:
+			late = true
+		case <-ctx.Done():
+			p.abandon(b)
+			return
+		}
+	}
+}
+
+// abandon ends what is under way with b, and returns when it is known what the hosts have of it.
+func (p *Publisher) abandon(b *batch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b.abandoned = true
+	for n, h := range p.hosts {
+		if b.missing[n] == 0 || !h.busy {
+			continue
+		}
+		h.interrupt()
+		for round := h.round; h.busy && h.round == round; {
+			p.moved.Wait()
+		}
+	}
+}
+
+// settled reports whether nothing is to be waited for: all hosts that b waits for have answered; or as many
+// as the policy asks for have all of b; or, when it is late, some have answered, and then the others fall behind.
+func (p *Publisher) settled(b *batch, late bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	done := 0
+	var waiting []*host
+	for n, h := range p.hosts {
+		switch {
+		case b.awaited[n] && b.missing[n] > 0:
+			waiting = append(waiting, h)
+		case b.awaited[n]:
+			done++
+		}
+	}
+	if len(waiting) == 0 || p.policy != All && p.isEverywhere(b) {
+		return true
+	}
+	if !late || done < p.policy.least() {
+		return false
+	}
+	for _, h := range waiting {
+		h.fallBehind()
+	}
+	return true
+}
+
+// isEverywhere reports whether as many hosts as the policy asks for have all of b.
+func (p *Publisher) isEverywhere(b *batch) bool {
+	for i := range b.requests {
+		if r := &b.requests[i]; r.err == nil && count(r.has) < p.policy.least() {
+			return false
+		}
+	}
+	return true
+}
+
+func count(has []bool) (n int) {
+	for _, has := range has {
+		if has {
+			n++
+		}
+	}
+	return n
 }
 
 // together calls do for each number under n, all at once. One of them takes no goroutine of its own: there is
@@ -147,37 +284,44 @@ func together(n int, do func(int)) {
 	wg.Wait()
 }
 
-// outcome folds the hosts' answers for message i. A message is published when all hosts that
-// are up have it, and there is one.
-func (p *Publisher) outcome(r *request, answers [][]error, i int) error {
+// outcome folds the hosts' answers for message i. A message is published when all hosts that it waited for have it,
+// or as many as the policy asks for.
+func (p *Publisher) outcome(b *batch, i int) error {
+	r := &b.requests[i]
 	if r.err != nil {
 		return r.err
 	}
 	var permanent, temporary, down error
-	accepted := false
 	for n, h := range p.hosts {
-		err := answers[n][i]
+		err := b.answers[n][i]
 		switch {
-		case r.has[n] || err == nil:
-			r.has[n], accepted = true, true
-		case errors.Is(err, glue.ErrUnavailable):
-			down = fmt.Errorf("host %s: %w", h.name, err)
+		case r.has[n]:
+		case errors.Is(err, errUnsent):
+			down = fmt.Errorf("host %s: %w", h.name, errDown)
 		case glue.IsPermanent(err):
 			permanent = fmt.Errorf("host %s: %w", h.name, err)
 		default:
 			temporary = fmt.Errorf("host %s: %w", h.name, err)
 		}
 	}
+	accepted := count(r.has)
 	switch {
+	case p.policy != All && accepted >= p.policy.least():
+		return nil
 	case permanent != nil:
 		return permanent
 	case temporary != nil:
 		return &partialError{has: slices.Clone(r.has), err: temporary}
-	case accepted:
+	case accepted >= p.policy.least():
 		return nil
+	case accepted > 0:
+		return &partialError{has: slices.Clone(r.has), err: down}
 	}
 	return down
 }
+
+// errDown is the answer of a host that is down.
+var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 
 // partialError is the outcome of a message that a host refused for now; has tells which hosts
 // have it, so that the next attempt leaves them out.
@@ -193,7 +337,7 @@ func (e *partialError) Unwrap() error { return e.err }
 func (p *Publisher) Ping(ctx context.Context) map[string]error {
 	health := map[string]error{}
 	for _, h := range p.hosts {
-		health[h.name] = h.ping(ctx)
+		_, health[h.name] = h.look(ctx)
 	}
 	return health
 }
@@ -210,9 +354,31 @@ func (p *Publisher) Skips(ctx context.Context) map[string]error {
 	return skips
 }
 
-// Close ends what p does beside Publish, and closes its connections.
+// Flush waits until every host that is not down has all that was published, or ctx is done.
+func (p *Publisher) Flush(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.moved.Broadcast()
+	})()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		i := slices.IndexFunc(p.hosts, func(h *host) bool { return h.isBusy() })
+		if i < 0 {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("push host %s lacks messages still: %w", p.hosts[i].name, ctx.Err())
+		}
+		p.moved.Wait()
+	}
+}
+
+// Close ends the lanes and closes the connections. What hosts that are behind lack they do not get.
 func (p *Publisher) Close() {
 	p.stop()
+	p.lanes.Wait()
 	for _, h := range p.hosts {
 		h.close()
 	}

@@ -4,95 +4,86 @@ import (
 	"errors"
 	"hash/fnv"
 	"io"
-	"slices"
 	"strconv"
-	"sync"
 
 	"pushglue/glue"
 )
 
 // request is what is sent for one message: the same bytes to every host.
 type request struct {
-	message *glue.Message
-	head    []byte // from the query on, without the line that names the host and the empty one
-	body    []byte
-	has     []bool // by host: it has the message
-	err     error  // why nothing can be sent
+	channels []string
+	head     []byte // from the query on, without the line that names the host and the empty one
+	body     []byte
+	has      []bool // by host: it has the message
+	err      error  // why nothing is sent, or not any more
 }
 
 // headSize is about what a head takes, in bytes.
 const headSize = 256
 
-// requests are those of a batch, with the memory that they share.
-type requests struct {
-	list  []request
-	heads []byte
-	has   []bool
-}
-
-// rooms are kept for the memory of batches that are answered.
-var rooms = sync.Pool{New: func() any { return new(requests) }}
-
-// maxRoom is up to how many requests' memory is kept: what one huge batch took is not.
-const maxRoom = 4096
-
-// release gives the memory back; nothing refers to it any more.
-func (r *requests) release() {
-	clear(r.list)
-	if cap(r.list) <= maxRoom {
-		rooms.Put(r)
+// newBatch makes the requests for messages. earlier are the messages' outcomes so far.
+func (p *Publisher) newBatch(messages []*glue.Message, earlier []error) *batch {
+	hosts := len(p.hosts)
+	b := &batch{
+		requests: make([]request, len(messages)),
+		awaited:  make([]bool, hosts), missing: make([]int, hosts), answers: make([][]error, hosts),
+		changed: make(chan struct{}, 1),
 	}
-}
-
-// requests makes the requests of a batch. earlier are the messages' outcomes so far. The caller releases them.
-func (p *Publisher) requests(batch []*glue.Message, earlier []error) *requests {
-	all := rooms.Get().(*requests)
-	all.list = slices.Grow(all.list[:0], len(batch))[:len(batch)]
-	all.has = slices.Grow(all.has[:0], len(batch)*len(p.hosts))[:len(batch)*len(p.hosts)]
-	all.heads = slices.Grow(all.heads[:0], len(batch)*headSize)
-	clear(all.has)
-	for i, m := range batch {
-		r := &all.list[i]
-		r.message, r.body = m, m.Body()
-		if r.err = r.check(); r.err != nil {
+	has := make([]bool, len(messages)*hosts)
+	heads := make([]byte, 0, len(messages)*headSize)
+	for i, m := range messages {
+		r := &b.requests[i]
+		r.channels, r.body = m.Channels, m.Body()
+		r.has = has[i*hosts:][:hosts]
+		if r.err = checkMessage(m); r.err != nil {
 			continue
 		}
-		start := len(all.heads)
-		all.heads = p.module.appendHead(all.heads, m, len(r.body))
-		r.head = all.heads[start:len(all.heads):len(all.heads)]
-		r.has = all.has[i*len(p.hosts):][:len(p.hosts)]
+		start := len(heads)
+		heads = p.module.appendHead(heads, m, len(r.body))
+		r.head = heads[start:len(heads):len(heads)]
+		b.bytes += len(r.head) + len(r.body)
 		var partial *partialError
 		if earlier[i] != nil && errors.As(earlier[i], &partial) {
 			copy(r.has, partial.has)
 		}
 	}
-	return all
+	for n := range hosts {
+		b.answers[n] = make([]error, len(messages))
+		for i := range b.requests {
+			if b.requests[i].err == nil && !b.requests[i].has[n] {
+				b.answers[n][i] = errUnsent
+				b.missing[n]++
+			}
+		}
+	}
+	return b
 }
 
-// check returns why nothing can be sent. Id and type become part of the head, so they are looked at here
+// checkMessage returns why nothing can be sent. Id and type become part of the head, so they are looked at here
 // as well, whoever calls; channels are encoded.
-func (r *request) check() error {
+func checkMessage(m *glue.Message) error {
 	switch {
-	case len(r.message.Channels) == 0:
+	case len(m.Channels) == 0:
 		return glue.Permanentf("message has no channel")
-	case len(r.body) == 0:
+	case len(m.Body()) == 0:
 		return glue.Permanentf("message has no body")
 	}
-	if err := glue.CheckToken(r.message.ID); err != nil {
+	if err := glue.CheckToken(m.ID); err != nil {
 		return glue.Permanentf("message id %w", err)
 	}
-	if r.message.Type != "" {
-		if err := glue.CheckToken(r.message.Type); err != nil {
+	if m.Type != "" {
+		if err := glue.CheckToken(m.Type); err != nil {
 			return glue.Permanentf("message type %w", err)
 		}
 	}
 	return nil
 }
 
-// lane returns which of n lanes the request takes: the same for all messages with the same first channel.
-func (r *request) lane(n int) int {
+// connection returns which of n connections the request takes: the same for all messages with the same first
+// channel.
+func (r *request) connection(n int) int {
 	h := fnv.New32a()
-	_, _ = io.WriteString(h, r.message.Channels[0]) // never fails
+	_, _ = io.WriteString(h, r.channels[0]) // never fails
 	return int(h.Sum32() % uint32(n))
 }
 

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -14,7 +15,6 @@ import (
 type roundTripper struct {
 	http.RoundTripper
 	base    *url.URL
-	module  Module
 	timeout time.Duration // for one request
 }
 
@@ -36,21 +36,10 @@ func (t *roundTripper) exchange(ctx context.Context, requests []*request, answer
 func (t *roundTripper) post(ctx context.Context, r *request) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	u := *t.base
-	u.Path += "/publish"
-	u.RawQuery = string(appendQuery(nil, r.message.Channels))
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(r.body))
+	req, err := t.request(ctx, r)
 	if err != nil {
 		return answer{}, err
 	}
-	for _, f := range t.module.fields(r.message) {
-		if f.value != "" {
-			req.Header.Set(f.name, f.value)
-		}
-	}
-	// Not sent. It lets net/http send again what it sent on a connection that the host was closing: readers
-	// drop what they have seen.
-	req.Header["Idempotency-Key"] = nil
 	resp, err := t.RoundTrip(req)
 	if err != nil {
 		return answer{}, err
@@ -61,5 +50,26 @@ func (t *roundTripper) post(ctx context.Context, r *request) (answer, error) {
 	}
 	return answer{status: resp.StatusCode, explain: resp.Header.Get("X-Nginx-PushStream-Explain")}, nil
 }
+
+// request reads the bytes that a pipe would send.
+func (t *roundTripper) request(ctx context.Context, r *request) (*http.Request, error) {
+	before, after := around(t.base)
+	head := bytes.Join([][]byte{before, r.head, after}, nil)
+	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+	if err != nil {
+		return nil, err
+	}
+	req.RequestURI = ""
+	req.URL.Scheme, req.URL.Host = t.base.Scheme, t.base.Host
+	req.Body = io.NopCloser(bytes.NewReader(r.body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }
+	// Not sent. It lets net/http send again what it sent on a connection that the host was closing: readers
+	// drop what they have seen.
+	req.Header["Idempotency-Key"] = nil
+	return req.WithContext(ctx), nil
+}
+
+// connections implements carrier: they are not ours.
+func (t *roundTripper) connections() int { return 0 }
 
 func (t *roundTripper) close() {}

@@ -60,7 +60,14 @@ func BenchmarkOperator(b *testing.B) {
 		stalled bool // else claimed
 		run     func(f *thoonk.Feed, ids []string) (int, error)
 	}{
-		{"extend", false, func(f *thoonk.Feed, ids []string) (int, error) { return count(f.Extend(b.Context(), ids...)) }},
+		{"extend", false, func(f *thoonk.Feed, ids []string) (int, error) {
+			ended, err := f.Extend(b.Context())
+			return len(ids) - ended, err
+		}},
+		{"reap", false, func(f *thoonk.Feed, _ []string) (int, error) {
+			reaped, err := f.Reap(b.Context(), thoonk.AnyAge, 0)
+			return reaped.Own, err
+		}},
 		{"cancel", false, func(f *thoonk.Feed, ids []string) (int, error) { return count(f.Cancel(b.Context(), ids...)) }},
 		{"older", false, func(f *thoonk.Feed, _ []string) (int, error) {
 			return count(f.Older(b.Context(), thoonk.Claimed, 0, benchBatch))

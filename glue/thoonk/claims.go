@@ -1,34 +1,57 @@
 package thoonk
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 
 	"pushglue/glue"
 )
 
-// A Feed remembers when it claimed each job that it has not settled. The time tells its claim from
-// a later one of the same job: a worker that was slow, whose claim was ended and whose job another
-// worker has now, must not cancel the job under that one's hands. The contract has no better
-// mark of who holds a claim.
+// A Feed remembers its claims until they are settled. When a job was claimed tells its claim from a
+// later one of the same job: a worker that was slow, whose claim was ended and whose job another worker has
+// now, must not cancel the job under that one's hands; nor must a worker that settles again because it
+// got no answer end the next claim of its own. The contract has no better mark of who holds a claim.
 
-// remember notes claims made at a time in ms.
-func (f *Feed) remember(at int64, jobs []glue.Job) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range jobs {
-		f.claims[jobs[i].ID] = at
-	}
+// ticks is how many places a millisecond has for the jobs of a claim: as many as there are numbers in a
+// score between two milliseconds, until 2039.
+const ticks = 4096
+
+// claim is one claim of one job, and glue.Job.Claim. The Feed's mu guards it.
+type claim struct {
+	id      string
+	lease   *lease
+	at      int64 // when it was made or extended, in 1/4096 ms: its score in Redis
+	moving  int64 // another time that it may have, by an extension whose answer was lost; 0 for none
+	settled bool
+	ended   bool // by somebody else
 }
 
-// renew notes that claims of this Feed were extended at a time in ms.
-func (f *Feed) renew(at int64, ids []string) {
+// lease is what one call of the claim script claimed.
+type lease struct {
+	claims []claim
+	open   int // claims that are not settled
+}
+
+// remember notes claims that were made from a time on, in 1/4096 ms, and marks their jobs. The claim script
+// tells when each was made.
+func (f *Feed) remember(from int64, jobs []glue.Job) {
+	if len(jobs) == 0 {
+		return
+	}
+	l := &lease{claims: make([]claim, len(jobs)), open: len(jobs)}
+	whole := (from/ticks + 1) * ticks
+	for i := range jobs {
+		at := from + 1 + int64(i)
+		if at >= whole {
+			at++
+		}
+		l.claims[i] = claim{id: jobs[i].ID, lease: l, at: at}
+		jobs[i].Claim = &l.claims[i]
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, id := range ids {
-		if _, ours := f.claims[id]; ours {
-			f.claims[id] = at
-		}
-	}
+	f.leases = append(f.leases, l)
 }
 
 // forget drops the claims of jobs that are settled.
@@ -36,26 +59,44 @@ func (f *Feed) forget(settlements []glue.Settlement) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range settlements {
-		delete(f.claims, settlements[i].JobID)
+		c, ours := settlements[i].Claim.(*claim)
+		if !ours || c.settled {
+			continue
+		}
+		c.settled = true
+		if c.lease.open--; c.lease.open == 0 {
+			f.leases = slices.DeleteFunc(f.leases, func(l *lease) bool { return l == c.lease })
+		}
 	}
 }
 
-// appendClaims appends ids and the times of their claims to a script's arguments.
-func (f *Feed) appendClaims(args call, ids []string) call {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, id := range ids {
-		args = append(args, id, f.claimTime(id))
+// held returns the claims that stand, as far as this Feed knows, oldest first. The caller holds f.mu.
+func (f *Feed) held() []*claim {
+	var held []*claim
+	for _, l := range f.leases {
+		for i := range l.claims {
+			if c := &l.claims[i]; !c.settled && !c.ended {
+				held = append(held, c)
+			}
+		}
 	}
-	return args
+	slices.SortFunc(held, func(a, b *claim) int { return cmp.Compare(a.at, b.at) })
+	return held
 }
 
-// claimTime returns the time of this Feed's claim in ms, or "" when it did not claim the job.
-// The caller holds f.mu.
-func (f *Feed) claimTime(id string) string {
-	at, ours := f.claims[id]
-	if !ours {
+// score returns a settlement's claim as the settle script reads it. The caller holds f.mu.
+func score(s *glue.Settlement) string {
+	c, ok := s.Claim.(*claim)
+	switch {
+	case !ok:
 		return ""
+	case c.moving != 0:
+		return formatTicks(c.at) + " " + formatTicks(c.moving)
 	}
-	return strconv.FormatInt(at, 10)
+	return formatTicks(c.at)
+}
+
+// formatTicks writes a time in 1/4096 ms in ms.
+func formatTicks(t int64) string {
+	return strconv.FormatFloat(float64(t)/ticks, 'f', -1, 64)
 }

@@ -26,15 +26,18 @@ func TestClaimsAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(feed.claims) != 4 {
-		t.Errorf("%d claims are known, want 4", len(feed.claims))
+	if len(feed.held()) != 4 {
+		t.Errorf("%d claims are known, want 4", len(feed.held()))
 	}
 	for i, v := range []glue.Verdict{glue.Finish, glue.Cancel, glue.Stall, glue.Release} {
-		if err := feed.Settle(t.Context(), []glue.Settlement{{JobID: jobs[i].ID, Verdict: v}}); err != nil {
+		if err := feed.Settle(t.Context(), []glue.Settlement{{JobID: jobs[i].ID, Claim: jobs[i].Claim, Verdict: v}}); err != nil {
 			t.Fatal(err)
 		}
+		if len(feed.held()) != 3-i {
+			t.Errorf("%d claims are known, want %d", len(feed.held()), 3-i)
+		}
 	}
-	if len(feed.claims) != 0 {
-		t.Errorf("%d claims of settled jobs are known", len(feed.claims))
+	if len(feed.leases) != 0 {
+		t.Errorf("%d leases of settled jobs are known", len(feed.leases))
 	}
 }

@@ -31,7 +31,10 @@ type Feed struct {
 	exists   atomic.Bool // the feed is known to be in Redis
 
 	mu     sync.Mutex
-	claims map[string]int64 // id -> time, in ms, of each claim of this Feed that is not settled
+	leases []*lease // claims of this Feed that are not settled
+
+	// moving is held by who changes the times of claims, and shared by who relies on them.
+	moving sync.RWMutex
 }
 
 var _ glue.Feed = (*Feed)(nil)
@@ -72,7 +75,6 @@ func NewFeed(rdb redis.UniversalClient, name string, d Dialect, options ...Optio
 		name:     name,
 		keys:     d.keys(name),
 		instance: newID(),
-		claims:   map[string]int64{},
 	}
 	for _, option := range options {
 		if err := option(f); err != nil {

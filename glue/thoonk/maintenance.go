@@ -32,22 +32,18 @@ func (f *Feed) Cancel(ctx context.Context, ids ...string) (queued []string, err 
 	return queued, nil
 }
 
-// Reap ends up to limit claims that are older than age, oldest first: their workers are dead, or
-// slower than they may be. Their jobs go back to the end of the feed, with one more cancellation,
-// so that a job that kills its workers is noticed. It returns the ids of these jobs; with an error,
-// those of the jobs so far.
+// CancelOlder is Cancel for up to limit claims that are older than age, oldest first. Their jobs go to the
+// end of the feed in the order in which they were put.
 //
 // thoonk.py's workers note their own time. A claim of one whose clock is ahead of Redis's is younger
 // than 0, and only AnyAge ends it.
-//
-// Source: contract.txt, "Maintenance", which leaves it open.
-func (f *Feed) Reap(ctx context.Context, age time.Duration, limit int) (queued []string, err error) {
+func (f *Feed) CancelOlder(ctx context.Context, age time.Duration, limit int) (queued []string, err error) {
 	for limit > 0 {
 		want := min(limit, chunk)
 		ended, back, err := f.endClaims(ctx, ageArg(age), strconv.Itoa(want))
 		queued = append(queued, back...)
 		if err != nil {
-			return queued, f.failed("reap claims of", err)
+			return queued, f.failed("cancel jobs of", err)
 		}
 		if ended < want {
 			break

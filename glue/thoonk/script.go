@@ -18,6 +18,7 @@ var (
 	claimScript   = newScript("claim")
 	settleScript  = newScript("settle")
 	extendScript  = newScript("extend")
+	reapScript    = newScript("reap")
 	cancelScript  = newScript("cancel")
 	recoverScript = newScript("recover")
 	retryScript   = newScript("retry")

@@ -133,7 +133,7 @@ func (f *Feed) readTimes(ctx context.Context, key string, inSeconds bool, latest
 			if z.Score < secondsEnd {
 				ms *= 1000
 			}
-			if (z.Score < secondsEnd) == inSeconds && ms <= latest {
+			if (z.Score < secondsEnd) == inSeconds && ms < latest+1 {
 				page[i] = aged{z.Member.(string), int64(ms)}
 			}
 		}

@@ -71,13 +71,15 @@ func (f *Feed) Claim(ctx context.Context, limit int) ([]glue.Job, error) {
 // mean that the queue is empty.
 func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped int, err error) {
 	k := &f.keys
+	f.moving.RLock()
+	defer f.moving.RUnlock()
 	args := claimScript.call(2, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled)
 	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim))
 	if err != nil {
 		return nil, 0, err
 	}
 	head, entries := strings.Fields(reply[0]), reply[1:]
-	at, err := strconv.ParseInt(head[0], 10, 64)
+	now, err := strconv.ParseInt(head[0], 10, 64)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -85,11 +87,18 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 	if err != nil {
 		return nil, 0, err
 	}
+	from, err := strconv.ParseInt(head[2], 10, 64)
+	if err != nil {
+		return nil, 0, err
+	}
 	jobs = make([]glue.Job, len(entries)/2)
 	for i := range jobs {
-		jobs[i] = f.job(entries[2*i], entries[2*i+1], head[2+2*i], head[3+2*i])
+		jobs[i] = f.job(entries[2*i], entries[2*i+1], head[3+2*i], head[4+2*i])
+		if !jobs[i].Put.IsZero() {
+			jobs[i].Waited = max(0, time.UnixMilli(now).Sub(jobs[i].Put))
+		}
 	}
-	f.remember(at, jobs)
+	f.remember(from, jobs)
 	return jobs, popped, nil
 }
 
@@ -125,12 +134,14 @@ func scoreTime(score float64) time.Time {
 //
 // Finish removes the job, whoever holds its claim now, and counts it once. A copy of its id may
 // stay on the queue; the claim that pops it drops it. Cancel, Stall and Release end the claim that
-// this Feed made, and change nothing if it was ended or replaced by another; for a job that
-// this Feed did not claim they end whatever claim there is. Released jobs come out again in the
+// the settlement names, and change nothing if it was ended or replaced by another; without a Claim
+// they end whatever claim there is. Released jobs come out again in the
 // order of settlements, before all that is queued. Reasons are not stored.
 //
 // Source: contract.txt, "Finish", "Cancel" and "Stall".
 func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error {
+	f.moving.RLock()
+	defer f.moving.RUnlock()
 	finished, others, err := f.plan(settlements)
 	if err != nil {
 		return f.failed("settle", err)
@@ -162,46 +173,25 @@ func (f *Feed) plan(settlements []glue.Settlement) (finished, others []any, err 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	finished = make([]any, 0, len(settlements))
-	for _, s := range settlements {
+	for i := range settlements {
+		s := &settlements[i]
 		switch {
 		case s.Verdict == glue.Finish && s.Result == nil:
 			finished = append(finished, s.JobID)
 		case s.Verdict == glue.Finish:
 			others = append(others, "finish", s.JobID, s.Result)
 		case s.Verdict == glue.Cancel || s.Verdict == glue.Stall:
-			others = append(others, s.Verdict.String(), s.JobID, f.claimTime(s.JobID))
+			others = append(others, s.Verdict.String(), s.JobID, score(s))
 		case s.Verdict != glue.Release:
 			return nil, nil, fmt.Errorf("job %s has no verdict", s.JobID)
 		}
 	}
-	for _, s := range slices.Backward(settlements) {
-		if s.Verdict == glue.Release {
-			others = append(others, "release", s.JobID, f.claimTime(s.JobID))
+	for i := range slices.Backward(settlements) {
+		if s := &settlements[i]; s.Verdict == glue.Release {
+			others = append(others, "release", s.JobID, score(s))
 		}
 	}
 	return finished, others, nil
-}
-
-// Extend renews claims, so that Reap leaves their jobs alone, and returns the ids whose claims
-// stood: those that this Feed made, or, for a job that it did not claim, whoever did. With an
-// error, the ids extended so far are returned too.
-//
-// The contract has no such operation. To others it looks like a claim made now.
-func (f *Feed) Extend(ctx context.Context, ids ...string) (extended []string, err error) {
-	for part := range slices.Chunk(ids, chunk) {
-		args := extendScript.call(2*len(part), f.keys.claimed)
-		reply, err := extendScript.strings(ctx, f.rdb, f.appendClaims(args, part))
-		if err != nil {
-			return extended, f.failed("extend claims of", err)
-		}
-		at, err := strconv.ParseInt(reply[0], 10, 64)
-		if err != nil {
-			return extended, f.failed("extend claims of", err)
-		}
-		f.renew(at, reply[1:])
-		extended = append(extended, reply[1:]...)
-	}
-	return extended, nil
 }
 
 // Retry puts stalled jobs back at the end of the feed, as if they were put now, and returns the

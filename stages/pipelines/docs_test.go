@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -61,14 +62,14 @@ func TestStagesDocument(t *testing.T) {
 			continue
 		}
 		t.Run(fmt.Sprintf("%s, line %d", b.section, b.first), func(t *testing.T) {
-			if i+2 >= len(blocks) || blocks[i+1].info != "json in" || blocks[i+2].info != "text out" || blocks[i+2].section != b.section {
+			if i+2 >= len(blocks) || !strings.HasPrefix(blocks[i+1].info, jobsIn) || blocks[i+2].info != "text out" || blocks[i+2].section != b.section {
 				t.Fatal("no jobs and outcomes follow the stages")
 			}
 			p := pipelineOf(t, b.text)
 			for _, stage := range p.Stages {
 				shown[b.section] = shown[b.section] || stage.Name == b.section
 			}
-			got := outcomes(t, p, strings.Split(blocks[i+1].text, "\n"))
+			got := outcomes(t, p, waited(t, blocks[i+1].info), strings.Split(blocks[i+1].text, "\n"))
 			if want := blocks[i+2]; *update {
 				lines = slices.Replace(lines, want.first, want.last, got...)
 			} else if strings.Join(got, "\n") != want.text {
@@ -102,12 +103,28 @@ func pipelineOf(t *testing.T, list string) *glue.Pipeline {
 	return &parsed[0]
 }
 
+// jobsIn begins the info of a block of jobs. What follows, if anything, is how long they waited on their feed.
+const jobsIn = "json in"
+
+func waited(t *testing.T, info string) time.Duration {
+	t.Helper()
+	text := strings.TrimPrefix(strings.TrimPrefix(info, jobsIn), " after ")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // outcomes returns the lines that a document has for what becomes of jobs.
-func outcomes(t *testing.T, p *glue.Pipeline, payloads []string) []string {
+func outcomes(t *testing.T, p *glue.Pipeline, waited time.Duration, payloads []string) []string {
 	t.Helper()
 	var lines []string
 	for i, payload := range payloads {
-		messages, err := p.Transform(t.Context(), glue.Job{ID: fmt.Sprintf("job%d", i+1), Payload: []byte(payload)})
+		messages, err := p.Transform(t.Context(), glue.Job{ID: fmt.Sprintf("job%d", i+1), Payload: []byte(payload), Waited: waited})
 		switch {
 		case err != nil && !glue.IsPermanent(err):
 			t.Errorf("%s fails for now: %v", payload, err)

@@ -186,11 +186,17 @@ func (f *file) stages(node ast.Node) (named []glue.NamedStage, end *sequence) {
 // sequence is what the stages so far have made of a message.
 type sequence struct {
 	hasObject, hasChannels bool
-	taker, keeper          string // the stage that took the object, and the one that keeps the channels
+	taker, keeper, last    string // the stage that took the object, the one that keeps the channels, and the one that must be the last
 }
 
 // add adds a stage, or says why it cannot work here.
 func (s *sequence) add(stage glue.NamedStage) error {
+	if s.last != "" {
+		return fmt.Errorf("stage %s stands behind the stage %s, which must be the last one", stage.Name, s.last)
+	}
+	if _, last := stage.Stage.(stages.LastStage); last {
+		s.last = stage.Name
+	}
 	if user, is := stage.Stage.(stages.ObjectUser); is && user.NeedsObject() && !s.hasObject {
 		if s.taker != "" {
 			return fmt.Errorf("stage %s works on a JSON object: put it before the stage %s", stage.Name, s.taker)
@@ -212,6 +218,14 @@ func (s *sequence) add(stage glue.NamedStage) error {
 		}
 		s.hasChannels = true
 	}
+	if _, changes := stage.Stage.(stages.ChannelChanger); changes {
+		if s.keeper != "" {
+			return fmt.Errorf("stage %s would send messages elsewhere than the stage %s before it says", stage.Name, s.keeper)
+		}
+		if !s.hasChannels {
+			return fmt.Errorf("stage %s sends late messages elsewhere: put a stage that gives channels, such as route, before it", stage.Name)
+		}
+	}
 	if _, keeps := stage.Stage.(stages.ChannelKeeper); keeps {
 		s.keeper = stage.Name
 	}
@@ -219,7 +233,7 @@ func (s *sequence) add(stage glue.NamedStage) error {
 }
 
 // stage reads a stage: its name, or its name with options. Stages of the same name and options are
-// one stage, so that pipelines which begin alike share its work.
+// one stage, so that pipelines which begin alike share its work, unless it is one that cannot be shared.
 func (f *file) stage(entry ast.Node) glue.NamedStage {
 	name, at, options := f.named(entry, "stage")
 	if name == "" {
@@ -238,7 +252,9 @@ func (f *file) stage(entry ast.Node) glue.NamedStage {
 			f.errs = append(f.errs, f.placed(at, "stage "+name, err))
 			return glue.NamedStage{Name: name, Stage: stage}
 		}
-		f.made[key] = stage
+		if _, unshared := stage.(stages.Unshared); !unshared {
+			f.made[key] = stage
+		}
 	}
 	return glue.NamedStage{Name: name, Stage: stage}
 }

@@ -61,7 +61,9 @@ func Feed(t *testing.T, connect func(testing.TB) redis.UniversalClient, d thoonk
 		{"hole 1: what is on a long queue is not lost", testHoleNotLost},
 		{"hole 2: waiting takes nothing", testHoleWait},
 		{"hole 3: old claims end", testHoleReap},
-		{"hole 3: claims by a clock that is ahead end", testHoleReapAhead},
+		{"hole 3: old claims end in their order", testHoleReapOrder},
+		{"hole 3: claims of the future", testHoleReapAhead},
+		{"cancel old claims", testCancelOlder},
 		{"hole 3: a claimed job is put on the queue", testHoleMaintenance},
 		{"hole 4: times in seconds", testHoleSeconds},
 		{"hole 5: stalled jobs that look published", testHoleStalledPublished},
@@ -70,9 +72,12 @@ func Feed(t *testing.T, connect func(testing.TB) redis.UniversalClient, d thoonk
 		{"hole 7: finish without the claim", testHoleLateFinish},
 		{"hole 8: others settle our jobs", testHoleOthers},
 		{"a job that another worker took over", testTakenOver},
+		{"a settlement that is repeated spares the next claim", testSettleLate},
 		{"copies of an id", testCopies},
 		{"a stalled id on the queue", testStalledCopy},
 		{"extend", testExtend},
+		{"extend many", testExtendMany},
+		{"how long jobs waited", testWaited},
 		{"wait", testWait},
 		{"counts", testCounts},
 		{"one job", testJob},
@@ -96,7 +101,7 @@ func Feed(t *testing.T, connect func(testing.TB) redis.UniversalClient, d thoonk
 			if _, ok := rdb.(*redis.ClusterClient); ok {
 				name = "{" + name + "}"
 			}
-			f := &feedTest{T: t, rdb: rdb, dialect: d, rawFeed: newRawFeed(t, rdb, d, name)}
+			f := &feedTest{T: t, rdb: rdb, dialect: d, rawFeed: newRawFeed(t, rdb, d, name), claims: map[string]any{}}
 			f.feed = f.open()
 			test.run(f)
 		})
@@ -110,6 +115,7 @@ type feedTest struct {
 	dialect thoonk.Dialect
 	feed    *thoonk.Feed
 	rawFeed rawFeed
+	claims  map[string]any // by job, of the claims that feed made
 }
 
 // open returns the feed as another process would open it.
@@ -155,6 +161,9 @@ func (f *feedTest) claim(limit int) []glue.Job {
 	f.Helper()
 	jobs, err := f.feed.Claim(f.Context(), limit)
 	f.check("claim", err)
+	for _, job := range jobs {
+		f.claims[job.ID] = job.Claim
+	}
 	return jobs
 }
 
@@ -170,18 +179,15 @@ func (f *feedTest) claimOne() glue.Job {
 
 func (f *feedTest) settle(v glue.Verdict, ids ...string) {
 	f.Helper()
-	f.settleAs(f.feed, v, ids...)
+	f.check("settle", f.feed.Settle(f.Context(), f.verdicts(v, ids...)))
 }
 
-func (f *feedTest) settleAs(feed *thoonk.Feed, v glue.Verdict, ids ...string) {
-	f.Helper()
-	f.check("settle", feed.Settle(f.Context(), verdicts(v, ids...)))
-}
-
-func verdicts(v glue.Verdict, ids ...string) []glue.Settlement {
+// verdicts gives a verdict on the last claims that the feed made; of jobs that it did not claim, on whatever
+// claim there is.
+func (f *feedTest) verdicts(v glue.Verdict, ids ...string) []glue.Settlement {
 	settlements := make([]glue.Settlement, len(ids))
 	for i, id := range ids {
-		settlements[i] = glue.Settlement{JobID: id, Verdict: v}
+		settlements[i] = glue.Settlement{JobID: id, Claim: f.claims[id], Verdict: v}
 	}
 	return settlements
 }

@@ -96,27 +96,108 @@ func testHoleWait(f *feedTest) {
 // age makes a claim look as old as a worker's that died.
 func (f *feedTest) age(id string, by time.Duration) {
 	f.Helper()
-	score := f.rawFeed.now() - float64(by.Milliseconds())
+	f.ageTo(id, f.rawFeed.now()-float64(by.Milliseconds()))
+}
+
+// ageOurs makes a claim look as old as a daemon's that died.
+func (f *feedTest) ageOurs(id string, by time.Duration) {
+	f.Helper()
+	f.ageTo(id, f.rawFeed.now()-float64(by.Milliseconds())+1./4096)
+}
+
+func (f *feedTest) ageTo(id string, score float64) {
+	f.Helper()
 	f.check("age a claim", f.rdb.ZAddXX(f.Context(), f.rawFeed.claimed, redis.Z{Score: score, Member: id}).Err())
 }
 
-func (f *feedTest) reap(age time.Duration, limit int) []string {
+func (f *feedTest) reap(own, others time.Duration) []string {
 	f.Helper()
-	ids, err := f.feed.Reap(f.Context(), age, limit)
+	reaped, err := f.feed.Reap(f.Context(), own, others)
 	f.check("reap", err)
-	return ids
+	return reaped.Jobs
 }
 
 func testHoleReap(f *feedTest) {
+	ids := f.rawPut(numbered(6)...)
+	f.claim(2)
+	f.rawFeed.claim()
+	f.rawFeed.claim()
+	f.wantIDs("reaped", f.reap(time.Hour, time.Hour))
+	f.ageOurs(ids[0], 2*time.Hour)
+	f.ageOurs(ids[1], 30*time.Minute)
+	f.age(ids[2], 3*time.Hour)
+	f.wantIDs("reaped", f.reap(time.Hour, 0), ids[0])
+	f.wantPlace(ids[0], inQueue)
+	f.wantPlace(ids[2], inClaims)
+	f.wantIDs("reaped", f.reap(time.Hour, 4*time.Hour))
+	f.wantIDs("reaped", f.reap(time.Hour, 2*time.Hour), ids[2])
+	f.wantQueue(ids[2], ids[0], ids[4], ids[5])
+	f.wantPlace(ids[2], inQueue)
+	f.wantPlace(ids[1], inClaims)
+	f.wantPlace(ids[3], inClaims)
+
+	reaped, err := f.feed.Reap(f.Context(), 0, thoonk.AnyAge)
+	f.check("reap", err)
+	if reaped.Own != 1 || reaped.Others != 1 {
+		f.Errorf("reaped %+v, want one of each kind", reaped)
+	}
+}
+
+// testHoleReapOrder has more claims than the script takes at a time, of several daemons and others between.
+func testHoleReapOrder(f *feedTest) {
+	ids := f.put(numbered(6_000)...)
+	other := f.open()
+	for n := 0; n < len(ids); n += 1000 {
+		f.claim(10)
+		f.rawFeed.take(ids[n+10])
+		f.check("take it off the queue", f.rdb.RPop(f.Context(), f.rawFeed.ids).Err())
+		_, err := other.Claim(f.Context(), 989)
+		f.check("claim", err)
+	}
+	var want []string
+	for i, id := range ids {
+		if i%1000 != 10 {
+			want = append(want, id)
+		}
+	}
+	f.wantIDs("reaped", f.reap(thoonk.AnyAge, 0), want...)
+	f.wantQueue(want...)
+	if n := f.rdb.HLen(f.Context(), f.rawFeed.cancelled).Val(); n != 0 {
+		f.Errorf("%d jobs were counted as cancelled", n)
+	}
+}
+
+// testHoleReapAhead has claims of a time to come: a worker of thoonk.py's has its own clock, and Redis's can
+// be set back.
+func testHoleReapAhead(f *feedTest) {
+	ids := f.rawPut(numbered(4)...)
+	f.claim(4)
+	f.age(ids[0], -time.Hour)
+	f.ageOurs(ids[1], -time.Hour)
+	f.ageOurs(ids[2], -time.Second)
+	f.wantIDs("reaped", f.reap(time.Minute, time.Minute), ids[1])
+	f.wantIDs("reaped", f.reap(thoonk.AnyAge, time.Minute), ids[3], ids[2])
+	f.wantIDs("reaped", f.reap(thoonk.AnyAge, thoonk.AnyAge), ids[0])
+	f.wantQueue(ids[0], ids[3], ids[2], ids[1])
+}
+
+func (f *feedTest) cancelOlder(age time.Duration, limit int) []string {
+	f.Helper()
+	ids, err := f.feed.CancelOlder(f.Context(), age, limit)
+	f.check("cancel old claims", err)
+	return ids
+}
+
+func testCancelOlder(f *feedTest) {
 	ids := f.rawPut(numbered(4)...)
 	f.claim(2)
 	f.rawFeed.claim()
 	f.rawFeed.claim()
-	f.wantIDs("reaped", f.reap(time.Hour, 10))
+	f.wantIDs("cancelled", f.cancelOlder(time.Hour, 10))
 	f.age(ids[0], 2*time.Hour)
 	f.age(ids[2], 3*time.Hour)
-	f.wantIDs("reaped", f.reap(time.Hour, 1), ids[2])
-	f.wantIDs("reaped", f.reap(time.Hour, 10), ids[0])
+	f.wantIDs("cancelled", f.cancelOlder(time.Hour, 1), ids[2])
+	f.wantIDs("cancelled", f.cancelOlder(time.Hour, 10), ids[0])
 	f.wantQueue(ids[2], ids[0])
 	want := inQueue
 	want.cancelled = 1
@@ -125,22 +206,18 @@ func testHoleReap(f *feedTest) {
 
 	more := f.rawPut(numbered(1500)...)
 	f.claim(1502)
-	if n := len(f.reap(0, 2000)); n != len(more)+4 {
-		f.Errorf("reaped %d claims, want %d", n, len(more)+4)
+	if n := len(f.cancelOlder(0, 2000)); n != len(more)+4 {
+		f.Errorf("cancelled %d jobs, want %d", n, len(more)+4)
 	}
-}
 
-// testHoleReapAhead has a worker of thoonk.py whose clock is ahead of Redis's.
-func testHoleReapAhead(f *feedTest) {
-	ids := f.rawPut(numbered(2)...)
-	f.claim(2)
+	ids = jobIDs(f.claim(2))
+	f.age(ids[0], -time.Hour)
 	f.age(ids[1], -time.Hour)
-	f.wantIDs("reaped", f.reap(0, 10), ids[0])
-	if n, err := f.feed.OldClaims(f.Context(), thoonk.AnyAge); err != nil || n != 1 {
-		f.Errorf("%d claims are of any age, %v, want 1", n, err)
+	f.wantIDs("cancelled", f.cancelOlder(0, 10))
+	if n, err := f.feed.OldClaims(f.Context(), thoonk.AnyAge); err != nil || n != 2 {
+		f.Errorf("%d claims are of any age, %v, want 2", n, err)
 	}
-	f.wantIDs("reaped", f.reap(thoonk.AnyAge, 10), ids[1])
-	f.wantQueue(ids...)
+	f.wantSameIDs("cancelled", f.cancelOlder(thoonk.AnyAge, 10), ids...)
 }
 
 func testHoleMaintenance(f *feedTest) {
@@ -257,7 +334,7 @@ func testHoleClaimNoPayload(f *feedTest) {
 	f.settle(glue.Stall, ids[1])
 	f.settle(glue.Release, ids[2])
 	f.settle(glue.Finish, ids[3])
-	f.wantIDs("reaped", f.reap(0, 10))
+	f.wantIDs("reaped", f.reap(0, thoonk.AnyAge))
 	f.wantCounts(5, 0)
 	f.wantNothingLeft()
 
@@ -271,8 +348,7 @@ func testHoleClaimNoPayload(f *feedTest) {
 func testHoleLateFinish(f *feedTest) {
 	ids := f.rawPut("queued again", "with another", "stalled")
 	f.claim(3)
-	f.age(ids[0], time.Hour)
-	f.wantIDs("reaped", f.reap(time.Minute, 10), ids[0])
+	f.wantIDs("cancelled", f.cancelOlder(0, 1), ids[0])
 	f.rawFeed.cancel(ids[1])
 	f.rawFeed.stall(ids[2])
 	f.rawFeed.claim()
@@ -281,7 +357,7 @@ func testHoleLateFinish(f *feedTest) {
 	}
 	f.rawFeed.cancel(ids[0])
 
-	settlements := verdicts(glue.Finish, ids...)
+	settlements := f.verdicts(glue.Finish, ids...)
 	settlements[2].Result = []byte("done")
 	f.check("settle", f.feed.Settle(f.Context(), settlements))
 	f.wantCounts(3, 3)
@@ -320,10 +396,7 @@ func testHoleOthers(f *feedTest) {
 func testTakenOver(f *feedTest) {
 	ids := f.rawPut("a", "b", "c", "d")
 	f.claim(4)
-	for _, id := range ids {
-		f.age(id, time.Hour)
-	}
-	f.reap(time.Minute, 10)
+	f.cancelOlder(0, 10)
 	other := f.open()
 	_, err := other.Claim(f.Context(), 3)
 	f.check("claim", err)
@@ -333,13 +406,9 @@ func testTakenOver(f *feedTest) {
 		f.check("move a claim", f.rdb.ZIncrBy(f.Context(), f.rawFeed.claimed, 5000, id).Err())
 	}
 
-	late := []glue.Settlement{
-		{JobID: ids[0], Verdict: glue.Cancel},
-		{JobID: ids[1], Verdict: glue.Stall},
-		{JobID: ids[2], Verdict: glue.Release},
-		{JobID: ids[3], Verdict: glue.Release},
-	}
-	f.check("settle", f.feed.Settle(f.Context(), late))
+	f.settle(glue.Cancel, ids[0])
+	f.settle(glue.Stall, ids[1])
+	f.settle(glue.Release, ids[2:]...)
 	want := inClaims
 	want.cancelled = 1
 	for _, id := range ids {

@@ -129,8 +129,7 @@ func testWrongType(f *feedTest) {
 		"settle": func() error {
 			return f.feed.Settle(ctx, []glue.Settlement{{JobID: "x", Verdict: glue.Finish, Result: []byte(secret)}})
 		},
-		"extend claims of":    func() error { _, err := f.feed.Extend(ctx, "x"); return err },
-		"reap claims of":      func() error { _, err := f.feed.Reap(ctx, 0, 1); return err },
+		"reap claims of":      func() error { _, err := f.feed.Reap(ctx, 0, 0); return err },
 		"cancel jobs of":      func() error { _, err := f.feed.Cancel(ctx, "x"); return err },
 		"purge":               func() error { _, err := f.feed.Purge(ctx, thoonk.Queued, time.Now(), 1); return err },
 		"look at the time of": func() error { _, err := f.feed.Now(ctx); return err },

@@ -72,7 +72,7 @@ func testCancelOthers(f *feedTest) {
 	// The workers are alive after all: their verdicts change nothing, but what is done is done.
 	f.rawFeed.cancel(raw)
 	f.settle(glue.Stall, ours)
-	f.settleAs(other, glue.Finish, ids[2])
+	f.check("settle", other.Settle(f.Context(), f.verdicts(glue.Finish, ids[2])))
 	f.wantPlace(raw, want)
 	f.wantPlace(ours, want)
 	f.wantCounts(6, 2)
@@ -342,7 +342,8 @@ func testWrongTypeKeeps(f *feedTest) {
 	f.settle(glue.Stall, ids[1])
 	calls := map[string]func() error{
 		"cancel":  func() error { _, err := f.feed.Cancel(f.Context(), ids[0]); return err },
-		"reap":    func() error { _, err := f.feed.Reap(f.Context(), 0, 1); return err },
+		"old":     func() error { _, err := f.feed.CancelOlder(f.Context(), 0, 1); return err },
+		"reap":    func() error { _, err := f.feed.Reap(f.Context(), thoonk.AnyAge, 0); return err },
 		"retry":   func() error { _, err := f.feed.Retry(f.Context(), ids[1]); return err },
 		"purge":   func() error { _, err := f.feed.Purge(f.Context(), thoonk.Queued, time.Now(), 1); return err },
 		"retract": func() error { _, err := f.feed.Retract(f.Context(), ids...); return err },
@@ -361,12 +362,12 @@ func testWrongTypeKeeps(f *feedTest) {
 		}
 		f.check("delete a key", f.rdb.Del(f.Context(), key).Err())
 	}
-	spoil(f.rawFeed.cancelled, "cancel", "reap", "purge", "retract")
+	spoil(f.rawFeed.cancelled, "cancel", "old", "purge", "retract")
 	spoil(f.rawFeed.published, "purge", "retract")
-	spoil(f.rawFeed.ids, "retry", "purge", "retract")
+	spoil(f.rawFeed.ids, "reap", "retry", "purge", "retract")
 	spoil(f.rawFeed.claimed, "purge", "retract")
 	spoil(f.rawFeed.stalled, "purge", "retract")
-	spoil(f.rawFeed.items, "purge", "retract")
+	spoil(f.rawFeed.items, "reap", "purge", "retract")
 	f.wantPlace(ids[0], inClaims)
 	f.wantPlace(ids[1], inStall)
 	f.wantPlace(ids[2], inQueue)

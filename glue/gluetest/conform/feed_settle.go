@@ -3,6 +3,7 @@ package conform
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"pushglue/glue"
@@ -127,7 +128,8 @@ func testSettleTwice(f *feedTest) {
 		put, finished := f.rawFeed.counts()
 
 		f.settle(v, ids...)
-		f.settleAs(f.open(), v, ids...)
+		f.claims = map[string]any{}
+		f.check("settle", f.open().Settle(f.Context(), f.verdicts(v, ids...)))
 		for i, id := range ids {
 			f.wantPlace(id, once[i])
 		}
@@ -136,6 +138,28 @@ func testSettleTwice(f *feedTest) {
 		_, err := f.feed.Retract(f.Context(), ids...)
 		f.check("retract", err)
 	}
+	f.wantNothingLeft()
+}
+
+// testSettleLate settles again, as after an answer that was lost, when the same feed has claimed the jobs anew.
+func testSettleLate(f *feedTest) {
+	ids := f.rawPut("a", "b", "c")
+	f.claim(3)
+	late := slices.Concat(f.verdicts(glue.Cancel, ids[0]), f.verdicts(glue.Release, ids[1]), f.verdicts(glue.Stall, ids[2]))
+	f.check("settle", f.feed.Settle(f.Context(), late))
+	_, err := f.feed.Retry(f.Context(), ids[2])
+	f.check("retry", err)
+	f.claim(3)
+	for range 2 {
+		f.check("settle again", f.feed.Settle(f.Context(), late))
+		f.extend(0)
+	}
+	for i, id := range ids {
+		want := inClaims
+		want.cancelled = []int{1, 0, 0}[i]
+		f.wantPlace(id, want)
+	}
+	f.settle(glue.Finish, ids...)
 	f.wantNothingLeft()
 }
 
@@ -163,7 +187,7 @@ func testNoVerdict(f *feedTest) {
 func testSettleMany(f *feedTest) {
 	ids := f.rawPut(numbered(2222)...)
 	f.claim(2222)
-	settlements := verdicts(glue.Finish, ids...)
+	settlements := f.verdicts(glue.Finish, ids...)
 	for i := range settlements {
 		if i%3 == 0 {
 			settlements[i].Result = []byte{}

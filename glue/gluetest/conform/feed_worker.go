@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"pushglue/glue"
 )
 
@@ -29,8 +31,8 @@ func testClaimRaw(f *feedTest) {
 		}
 		f.wantPlace(job.ID, inClaims)
 		score := f.rdb.ZScore(f.Context(), f.rawFeed.claimed, job.ID).Val()
-		if score < before || score > after || score != math.Trunc(score) {
-			f.Errorf("claimed at %f, want whole ms from %f to %f", score, before, after)
+		if score < before || score > after+1 || score == math.Trunc(score) {
+			f.Errorf("claimed at %f, want a fraction of a ms from %f to %f", score, before, after)
 		}
 	}
 	f.settle(glue.Finish, ids...)
@@ -79,38 +81,77 @@ func testPayloads(f *feedTest) {
 	f.wantNothingLeft()
 }
 
-func (f *feedTest) extend(ids ...string) []string {
+func (f *feedTest) extend(wantEnded int) {
 	f.Helper()
-	extended, err := f.feed.Extend(f.Context(), ids...)
+	ended, err := f.feed.Extend(f.Context())
 	f.check("extend", err)
-	return extended
+	if ended != wantEnded {
+		f.Errorf("%d claims were ended by others, want %d", ended, wantEnded)
+	}
 }
 
 func testExtend(f *feedTest) {
 	ids := f.rawPut(numbered(6)...)
-	f.claim(4)
+	f.claim(2)
+	f.claim(2)
 	rawID, _ := f.rawFeed.claim()
 	f.settle(glue.Finish, ids[1])
 	f.rawFeed.cancel(ids[2])
-	f.age(ids[3], time.Hour) // as if another had claimed it
-	f.age(rawID, time.Hour)
-	before := f.rawFeed.now()
-	f.wantIDs("extended", f.extend(ids...), ids[0], rawID)
-	for _, id := range []string{ids[0], rawID} {
-		if score := f.rdb.ZScore(f.Context(), f.rawFeed.claimed, id).Val(); score < before || score > f.rawFeed.now() {
-			f.Errorf("claim of %s is of %f, want from %f", id, score, before)
+	f.rawFeed.claim()
+	if id, _ := f.rawFeed.claim(); id != ids[2] {
+		f.Fatalf("a raw worker has %s, want %s", id, ids[2])
+	}
+	raw := f.rdb.ZMScore(f.Context(), f.rawFeed.claimed, rawID, ids[2]).Val()
+	f.extend(1)
+	f.extend(0)
+	for i, id := range []string{rawID, ids[2]} {
+		if score := f.rdb.ZScore(f.Context(), f.rawFeed.claimed, id).Val(); score != raw[i] {
+			f.Errorf("the claim of %s, which is another's, moved from %f to %f", id, raw[i], score)
 		}
 	}
-	f.wantIDs("reaped", f.reap(time.Minute, 10), ids[3])
 
 	// An extended claim is still ours to settle.
-	f.settle(glue.Cancel, ids[0])
-	f.wantQueue(ids[5], ids[2], ids[3], ids[0])
-	f.wantIDs("extended", f.extend())
+	f.settle(glue.Release, ids[0], ids[3])
+	f.settle(glue.Cancel, ids[2])
+	f.wantQueue(ids[0], ids[3])
+	f.extend(0)
+}
 
-	many := f.rawPut(numbered(2500)...)
-	f.claim(2504)
-	f.wantIDs("extended", f.extend(many...), many...)
+// testExtendMany has more claims than there are places in a millisecond.
+func testExtendMany(f *feedTest) {
+	ids := f.put(numbered(5000)...)
+	f.claim(10)
+	f.claim(4989)
+	f.claim(1)
+	before := f.rawFeed.now()
+	f.extend(0)
+	f.extend(0)
+	claims := f.rdb.ZRangeWithScores(f.Context(), f.rawFeed.claimed, 0, -1).Val()
+	last := 0.
+	for i, c := range claims {
+		if c.Member != ids[i] || c.Score <= last || c.Score == math.Trunc(c.Score) || c.Score < before-3 {
+			f.Fatalf("claim %d is %+v behind %f", i, c, last)
+		}
+		last = c.Score
+	}
+	f.settle(glue.Release, ids[1:]...)
+	f.wantQueue(ids[1:]...)
+	f.wantPlace(ids[0], inClaims)
+}
+
+func testWaited(f *feedTest) {
+	ids := f.rawPut(numbered(4)...)
+	now := f.rawFeed.now()
+	f.check("write times", f.rdb.ZAdd(f.Context(), f.rawFeed.published,
+		redis.Z{Score: now - 60_000, Member: ids[0]}, redis.Z{Score: now/1000 - 60, Member: ids[1]},
+		redis.Z{Score: now + 60_000, Member: ids[2]}).Err())
+	f.check("forget a time", f.rdb.ZRem(f.Context(), f.rawFeed.published, ids[3]).Err())
+	for i, job := range f.claim(4) {
+		low := []time.Duration{time.Minute, time.Minute, 0, 0}[i]
+		if job.Waited < low-time.Millisecond || low == 0 && job.Waited != 0 || job.Waited > low+10*time.Minute {
+			f.Errorf("job %d waited for %s, want %s", i, job.Waited, low)
+		}
+	}
 }
 
 func testWait(f *feedTest) {
@@ -196,7 +237,7 @@ func (f *feedTest) work(done func(ids ...string)) {
 		}
 		settlements := make([]glue.Settlement, len(jobs))
 		for i, job := range jobs {
-			settlements[i] = glue.Settlement{JobID: job.ID, Verdict: glue.Finish}
+			settlements[i] = glue.Settlement{JobID: job.ID, Claim: job.Claim, Verdict: glue.Finish}
 			if i%3 == 0 && job.Cancelled == 0 {
 				settlements[i].Verdict = glue.Cancel
 			} else {

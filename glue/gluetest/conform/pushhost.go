@@ -241,8 +241,10 @@ func (h *pushHost) testStatistics(t *testing.T) {
 }
 
 func (h *pushHost) testHealth(t *testing.T) {
-	if status, text := h.get(t, h.internal+"/healthz"); status != http.StatusOK || text != "ok" {
-		t.Errorf("got %d %q, want 200 ok", status, text)
+	status, text := h.get(t, h.internal+"/healthz")
+	var pid int
+	if _, err := fmt.Sscanf(text, "ok %d\n", &pid); err != nil || status != http.StatusOK || pid == 0 {
+		t.Errorf("got %d %q, want 200 and ok with a process id", status, text)
 	}
 }
 

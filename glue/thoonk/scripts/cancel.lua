@@ -25,7 +25,8 @@ else
   local latest = '+inf'
   if ARGV[1] ~= '' then
     local time = redis.call('TIME')
-    latest = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1])
+    -- To the end of the ms: claims are of fractions.
+    latest = string.format('(%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1] + 1)
   end
   ids = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', latest, 'LIMIT', 0, ARGV[2])
   if #ids > 0 then

@@ -9,9 +9,13 @@
 -- ARGV[1]  how many ids to pop, 1 to 1,000
 -- ARGV[2]  channel of the notices, or an empty string for none
 --
--- Returns strings: a head, then id and payload of each job. The head's words are the time of
--- the claim in ms, the number of ids popped, and for each job the times cancelled and the
--- time put as it is stored, or 0.
+-- Returns strings: a head, then id and payload of each job. The head's words are the time in ms, the
+-- number of ids popped, the time in 1/4096 ms, and for each job the times cancelled and the time put
+-- as it is stored, or 0.
+--
+-- The nth job is claimed n/4096 ms after that, so that their order can be restored: it takes Redis longer
+-- to claim one. No claim is of a whole ms, so it is of pushglue: thoonk.py and thoonk.js write whole ones.
+-- The one that would be, and those behind it, are 1/4096 ms later.
 --
 -- An id is popped but gives no job when
 --   its payload is gone: it was retracted or finished, and whatever is left of it goes too;
@@ -23,7 +27,7 @@
 local tail = redis.call('LRANGE', KEYS[1], -tonumber(ARGV[1]), -1)
 local popped = #tail
 if popped == 0 then
-  return {'0 0'}
+  return {'0 0 0'}
 end
 local ids = {}
 for i = 1, popped do
@@ -31,7 +35,10 @@ for i = 1, popped do
 end
 
 local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = string.format('%.0f', ms)
+local at = ms * 4096 + math.floor(time[2] % 1000 * 4.096)
+local whole = (ms + 1) * 4096
 
 local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
 local put = redis.call('ZMSCORE', KEYS[3], unpack(ids))
@@ -45,7 +52,7 @@ if redis.call('EXISTS', KEYS[6]) == 1 then
 end
 
 -- n counts jobs: to ask a table for its length costs a search.
-local n, head, reply, claims, gone, seen = 0, {now, popped}, {''}, {}, {}, {}
+local n, head, reply, gone, seen = 0, {now, popped, string.format('%.0f', at)}, {''}, {}, {}
 for i = 1, popped do
   local id, payload = ids[i], payloads[i]
   if not payload then
@@ -53,15 +60,23 @@ for i = 1, popped do
   elseif not held[i] and stalled[i] ~= 1 and not seen[id] then
     n = n + 1
     seen[id] = true
-    claims[2 * n - 1], claims[2 * n] = now, id
     reply[2 * n], reply[2 * n + 1] = id, payload
-    head[2 * n + 1] = cancelled[i] and string.format('%.0f', tonumber(cancelled[i]) or 0) or '0'
-    head[2 * n + 2] = put[i] or '0'
+    head[2 * n + 2] = cancelled[i] and string.format('%.0f', tonumber(cancelled[i]) or 0) or '0'
+    head[2 * n + 3] = put[i] or '0'
   end
 end
 
 redis.call('RPOP', KEYS[1], popped)
 if n > 0 then
+  -- Latest first: a small set is a list of texts, in which it is the first one then that is looked at.
+  local claims = {}
+  for i = n, 1, -1 do
+    local to, tick = 2 * (n - i), at + i
+    if tick >= whole then
+      tick = tick + 1
+    end
+    claims[to + 1], claims[to + 2] = tick / 4096, reply[2 * i]
+  end
   redis.call('ZADD', KEYS[4], unpack(claims))
 end
 if #gone > 0 then

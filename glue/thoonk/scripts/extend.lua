@@ -2,21 +2,25 @@
 --
 -- KEYS[1]  zset  id -> time claimed, ms
 -- ARGV[1]  first id
--- ARGV[2]  the time of its claim, in ms, or an empty string for any claim. Further pairs
---          follow, at most 1,000.
+-- ARGV[2]  the time of its claim, in ms
+-- ARGV[3]  the new one, which it may have already. Further triples follow, at most 1,000, with later
+--          new times.
 --
--- Returns strings: the new time of the claims, in ms, then the ids whose claims still stood.
+-- Returns the ids whose claims did not stand.
 
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-
-local reply = {now}
-for i = 1, #ARGV, 2 do
-  local id, claim = ARGV[i], ARGV[i + 1]
-  local held = redis.call('ZSCORE', KEYS[1], id)
-  if held and (claim == '' or tonumber(claim) == tonumber(held)) then
-    redis.call('ZADD', KEYS[1], now, id)
-    reply[#reply + 1] = id
+local claims, ended = {}, {}
+-- Latest first: a small set is a list of texts, in which it is the first one then that is looked at.
+for i = #ARGV - 2, 1, -3 do
+  local id, new = ARGV[i], ARGV[i + 2]
+  local held = tonumber(redis.call('ZSCORE', KEYS[1], id) or -1)
+  if held == tonumber(ARGV[i + 1]) or held == tonumber(new) then
+    claims[#claims + 1] = new
+    claims[#claims + 1] = id
+  else
+    ended[#ended + 1] = id
   end
 end
-return reply
+if #claims > 0 then
+  redis.call('ZADD', KEYS[1], unpack(claims))
+end
+return ended

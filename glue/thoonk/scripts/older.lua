@@ -19,9 +19,6 @@ if ARGV[1] ~= '' then
   latest = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
 end
 
-local function bound(ms)
-  return ms == math.huge and '+inf' or string.format('%.3f', ms)
-end
 
 local reply = {}
 local function collect(from, to, unit)
@@ -41,7 +38,7 @@ local function collect(from, to, unit)
     for i, id in ipairs(ids) do
       if stalled[i] == 0 and not (claimed[i] and ARGV[3] == '1') then
         reply[#reply + 1] = id
-        reply[#reply + 1] = string.format('%.0f', tonumber(entries[2 * i]) * unit)
+        reply[#reply + 1] = string.format('%.0f', math.floor(tonumber(entries[2 * i]) * unit))
         found = found + 1
         if found == limit then
           return
@@ -52,6 +49,12 @@ local function collect(from, to, unit)
 end
 
 -- Whatever is under 1e11 is in s: as ms it would be a time in or before 1973.
-collect('100000000000', bound(latest), 1)
-collect('-inf', latest == math.huge and '(100000000000' or bound(latest / 1000), 1000)
+if latest == math.huge then
+  collect('100000000000', '+inf', 1)
+  collect('-inf', '(100000000000', 1000)
+else
+  -- To the end of the ms: claims are of fractions.
+  collect('100000000000', string.format('(%.0f', latest + 1), 1)
+  collect('-inf', string.format('%.3f', latest / 1000), 1000)
+end
 return reply

@@ -82,7 +82,8 @@ if state == 'queued' then
     offset = offset + page
   end
 elseif state == 'claimed' then
-  local bound = string.format('%.0f', latest)
+  -- To the end of the ms: claims are of fractions.
+  local bound = string.format('(%.0f', latest + 1)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', bound, 'LIMIT', 0, limit)) do
     take(id)
   end

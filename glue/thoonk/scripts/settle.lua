@@ -13,7 +13,8 @@
 -- ARGV[3+n]  first verdict on another job: finish, cancel, stall or release
 -- ARGV[4+n]  its id
 -- ARGV[5+n]  finish: the result to publish. Otherwise: the time of the claim, in ms, that the
---            verdict belongs to, or an empty string for any claim. Further triples follow.
+--            verdict belongs to, or two of them if it is not known which, or an empty string for any
+--            claim. Further triples follow.
 --
 -- Released jobs go to the right end one by one, so the one to come out first comes last.
 -- Returns the number of jobs on which a verdict took effect.
@@ -32,12 +33,21 @@ local function finish(id, result)
   end
 end
 
+local function isOf(claim, held)
+  for at in string.gmatch(claim, '%S+') do
+    if tonumber(at) == tonumber(held) then
+      return true
+    end
+  end
+  return claim == ''
+end
+
 -- unclaim ends the claim that the verdict belongs to. It returns whether there was one and the
 -- job still exists: a job that was retracted while a worker was claiming it leaves a claim
 -- without payload, which must not come back.
 local function unclaim(id, claim)
   local held = redis.call('ZSCORE', KEYS[4], id)
-  if not held or (claim ~= '' and tonumber(claim) ~= tonumber(held)) then
+  if not held or not isOf(claim, held) then
     return false
   end
   redis.call('ZREM', KEYS[4], id)

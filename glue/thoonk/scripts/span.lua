@@ -10,12 +10,13 @@ local latest, ms, s = math.huge, '+inf', '(100000000000'
 if ARGV[1] ~= '' then
   local time = redis.call('TIME')
   latest = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
-  ms, s = string.format('%.0f', latest), string.format('%.3f', latest / 1000)
+  -- To the end of the ms: claims are of fractions.
+  ms, s = string.format('(%.0f', latest + 1), string.format('%.3f', latest / 1000)
 end
 
 -- Whatever is under 1e11 is in s: as ms it would be a time in or before 1973.
 return {
-  tostring(latest == math.huge and 'inf' or ms),
+  latest == math.huge and 'inf' or string.format('%.0f', latest),
   tostring(redis.call('ZCOUNT', KEYS[1], '-inf', '(100000000000')),
   tostring(redis.call('ZCOUNT', KEYS[1], '-inf', s)),
   tostring(redis.call('ZCOUNT', KEYS[1], '100000000000', ms)),

@@ -1,0 +1,147 @@
+package push
+
+import (
+	"context"
+	"fmt"
+
+	"pushglue/glue"
+)
+
+// A host is down when it gives no answer connectAttempts times in a row and is not well either, or
+// when maxRefusals messages in a row get no answer, or one that may pass.
+const (
+	connectAttempts = 3
+	connectPause    = 50 // ms; doubles with each attempt
+	maxRefusals     = int64(10)
+)
+
+// maxWindow bounds the requests that wait for an answer.
+const maxWindow = 256
+
+// delivery is what one connection has to take to a host.
+type delivery struct {
+	*host
+	*connection
+	requests []*request
+	answers  []error // to requests
+	todo     []int   // what is not answered, in order
+	trial    bool    // the first one decides whether the host is up again
+	attempts int     // of the first of todo that got no answer
+	fate     fate
+}
+
+// fate is what became of a host during a delivery. The zero value is nothing.
+type fate struct {
+	state  state
+	reason error
+}
+
+// errStop ends a delivery whose host cannot take more now: it is down, or was restarted and gets older
+// messages first.
+var errStop = fmt.Errorf("no more: %w", glue.ErrUnavailable)
+
+// deliver sends the requests in todo until all are answered or nothing more can be sent now.
+func (d *delivery) deliver(ctx context.Context) {
+	if len(d.todo) == 0 {
+		return
+	}
+	sums := glue.HostSums{Name: d.name}
+	for len(d.todo) > 0 && d.exchange(ctx, &sums) == nil {
+	}
+	d.backlog.ledger.AddHost(sums)
+}
+
+// exchange sends what is next and takes the answers. err tells that nothing more can be sent now.
+func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
+	window := d.next()
+	got := make([]answer, 0, len(window))
+	before := d.carrier.connections()
+	sent, err := d.carrier.exchange(ctx, window, func(a answer) { got = append(got, a) })
+	sums.Sent += int64(sent)
+	sums.Unanswered += int64(sent - len(got))
+	if len(got) == len(window) && got[len(got)-1].accepted() {
+		d.window = min(2*d.window, maxWindow)
+	}
+	for _, a := range got {
+		if a.accepted() {
+			sums.Accepted++
+		} else {
+			sums.Rejected++
+			d.window = 1
+		}
+		if err := d.judge(a.outcome()); err != nil {
+			return err
+		}
+	}
+	// A new connection in the place of another: the host may be a new one as well.
+	if before > 0 && d.carrier.connections() > before && d.wasRestarted(ctx) {
+		return errStop
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case len(got) > 0 && !isTimeout(err):
+		return nil // the connection ended, and the rest goes over the next one
+	}
+	return d.unanswered(ctx, err)
+}
+
+// next returns the requests of the next exchange.
+func (d *delivery) next() []*request {
+	window := make([]*request, 0, min(d.window, len(d.todo)))
+	for _, i := range d.todo[:cap(window)] {
+		window = append(window, d.requests[i])
+		if d.trial || d.requests[i].standsAlone() {
+			break
+		}
+	}
+	return window
+}
+
+// judge takes the outcome of the first request of todo, and what it says of the host: it is an error if it was one
+// refusal too many. Then the request counts as not sent.
+func (d *delivery) judge(outcome error) error {
+	i := d.todo[0]
+	if outcome != nil && !glue.IsPermanent(outcome) {
+		if d.refusals.Add(1) >= maxRefusals || d.trial {
+			d.refusals.Store(0)
+			d.fate = fate{refusing, outcome}
+			return errStop
+		}
+	} else {
+		d.refusals.Store(0)
+		if d.trial {
+			d.trial = false
+			d.passTrial()
+		}
+	}
+	d.answers[i] = outcome
+	d.todo, d.attempts = d.todo[1:], 0
+	return nil
+}
+
+// unanswered deals with a connection that ended before the first request was answered: it is tried again on
+// others, alone. When that does not help either it is the message's fault, if the host is well
+// otherwise, and the message fails for now; else the host's.
+func (d *delivery) unanswered(ctx context.Context, cause error) error {
+	d.window = 1
+	d.attempts++
+	if d.attempts < connectAttempts && !isTimeout(cause) {
+		if !glue.Sleep(ctx, pauseOf(d.attempts)) {
+			return ctx.Err()
+		}
+		return nil
+	}
+	if !isTimeout(cause) {
+		if _, err := d.ping(ctx); err == nil {
+			return d.judge(fmt.Errorf("gives no answer to this message: %w", cause))
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	d.fate = fate{silent, cause}
+	return errStop
+}
