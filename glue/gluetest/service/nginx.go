@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,7 +34,9 @@ type Nginx struct {
 	workers  int
 	public   int
 	internal int
-	secure   int // 0 for none
+	secure   int      // 0 for none
+	under    []string // the command that runs it, if any
+	address  string   // beside 127.0.0.1, if any
 
 	client  *http.Client // of this package; it leaves no connection behind once nginx is stopped
 	process *exec.Cmd
@@ -75,6 +78,16 @@ func NginxTLS(certificate, key, clients string) NginxOption {
 			"/etc/nginx/pushglue/internal.pem", certificate, "/etc/nginx/pushglue/internal.key", key, "/etc/nginx/pushglue/clients.pem", clients,
 		).Replace(string(shipped))
 	}
+}
+
+// NginxUnder runs nginx under another command, which must become nginx by exec, as env does.
+func NginxUnder(command ...string) NginxOption {
+	return func(host *Nginx, _ map[string]string) { host.under = command }
+}
+
+// NginxAddress lets nginx listen on, and take messages from, an address beside 127.0.0.1.
+func NginxAddress(address string) NginxOption {
+	return func(host *Nginx, _ map[string]string) { host.address = address }
 }
 
 // StartNginx runs nginx with module, which is Nchan or PushStream, and a copy of the shipped
@@ -131,6 +144,9 @@ func configurations() string {
 // paths that only root may write, and sizes for a whole machine.
 func (n *Nginx) ownFiles() map[string]string {
 	listen := "listen 127.0.0.1:%d default_server;\n"
+	if n.address != "" {
+		listen += "listen " + n.address + ":%[1]d default_server;\n"
+	}
 	files := map[string]string{
 		"common/listen-public.conf":      fmt.Sprintf(listen, n.public),
 		"common/listen-internal.conf":    fmt.Sprintf(listen, n.internal),
@@ -138,6 +154,9 @@ func (n *Nginx) ownFiles() map[string]string {
 		"common/temp-paths.conf":         tempPaths(n.dir),
 		"common/workers.conf":            fmt.Sprintf("%sworker_processes %d;\n", workerUser(), n.workers),
 		"common/worker-connections.conf": "worker_connections 4096;\n",
+	}
+	if n.address != "" {
+		files["common/allow-internal.conf"] = fmt.Sprintf("allow 127.0.0.1;\nallow %s/24;\ndeny all;\n", n.address)
 	}
 	switch n.module {
 	case Nchan:
@@ -218,8 +237,9 @@ func (n *Nginx) command(args ...string) *exec.Cmd {
 	if err != nil {
 		n.tb.Fatalf("find nginx: %v", err)
 	}
-	args = append([]string{"-p", n.dir, "-c", filepath.Join(n.dir, n.module, "nginx.conf")}, args...)
-	return exec.Command(path, args...)
+	args = append([]string{path, "-p", n.dir, "-c", filepath.Join(n.dir, n.module, "nginx.conf")}, args...)
+	args = append(slices.Clone(n.under), args...)
+	return exec.Command(args[0], args[1:]...)
 }
 
 // Start runs nginx on the same ports as before, and returns when it answers.

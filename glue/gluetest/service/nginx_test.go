@@ -228,6 +228,33 @@ func receive(t *testing.T, n *Nginx) {
 	}
 }
 
+// A page sees nothing of the pings that keep its stream open, also when it comes back.
+func TestNginxPingsAreComments(t *testing.T) {
+	shipped, err := os.ReadFile(filepath.Join(configurations(), "nchan/subscribe.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := StartNginx(t, Nchan, NginxFile("nchan/subscribe.conf", strings.Replace(string(shipped), "ping_interval 30;", "ping_interval 1;", 1)))
+	for _, last := range []string{"", "1:0"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.PublicURL()+"/subscribe/quiet", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", "text/event-stream")
+		req.Header.Set("Last-Event-ID", last)
+		resp, err := n.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		const want = ": hi\n\n:\n\n"
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != want {
+			t.Errorf("a reader that comes back from %q gets %q, %v; want %q", last, got, err, want)
+		}
+	}
+}
+
 func TestNginxFileReplacesAShippedFile(t *testing.T) {
 	n := StartNginx(t, Nchan,
 		NginxFile("common/internal-body.conf", "client_max_body_size 10; client_body_buffer_size 10;"),
