@@ -45,6 +45,9 @@ type keys struct {
 	publishes string // counter: jobs ever put
 	finishes  string // counter: jobs ever finished
 
+	// No Thoonk has this one.
+	active string // string: who is the active daemon, with WithStandby
+
 	results string // channel: id NUL result, when a job finishes with one
 }
 
@@ -65,6 +68,7 @@ func (d Dialect) keys(feed string) keys {
 		stalled:   name("stalled"),
 		publishes: name("publishes"),
 		finishes:  name("finishes"),
+		active:    name("pushglue.active"),
 		results:   results + feed,
 	}
 }

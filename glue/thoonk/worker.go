@@ -21,7 +21,12 @@ const blockTime = time.Second
 //
 // A script cannot block. Moving the next id from the head of the list to the head of the same list
 // can, changes nothing, and so holds no job that could be lost.
+//
+// A daemon that stands by waits for its turn.
 func (f *Feed) Wait(ctx context.Context) error {
+	if !f.mayClaim() {
+		return f.standby.waitForRole(ctx)
+	}
 	err := f.rdb.BLMove(ctx, f.keys.ids, f.keys.ids, "RIGHT", "RIGHT", blockTime).Err()
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -41,12 +46,12 @@ func (f *Feed) Wait(ctx context.Context) error {
 //
 // If a later step fails, the jobs of the earlier ones are returned without an error: they are
 // claimed, and the error will come back at the next call. A claim whose answer is lost on the way
-// stays until Reap ends it.
+// stays until Reap ends it. A daemon that stands by claims nothing.
 //
 // Source: contract.txt, "Get".
 func (f *Feed) Claim(ctx context.Context, limit int) ([]glue.Job, error) {
 	var jobs []glue.Job
-	for len(jobs) < limit {
+	for len(jobs) < limit && f.mayClaim() {
 		want := min(limit-len(jobs), chunk)
 		more, popped, err := f.claim(ctx, want)
 		if err != nil && len(jobs) == 0 {
@@ -73,8 +78,14 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 	k := &f.keys
 	f.moving.RLock()
 	defer f.moving.RUnlock()
-	args := claimScript.call(2, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled)
-	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim))
+	args := claimScript.call(3, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.active)
+	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant()))
+	if f.standby != nil && (err != nil || reply[0] == "refused") {
+		// The keeper finds out who is the active one. If the answer to a claim was lost, it also takes
+		// back what was claimed, before more is: so that its place in the order is kept.
+		f.standby.active.Store(false)
+		return nil, 0, err
+	}
 	if err != nil {
 		return nil, 0, err
 	}
