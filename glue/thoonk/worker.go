@@ -74,7 +74,7 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 	f.moving.RLock()
 	defer f.moving.RUnlock()
 	args := claimScript.call(2, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled)
-	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim))
+	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, k.results))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -94,6 +94,7 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 	jobs = make([]glue.Job, len(entries)/2)
 	for i := range jobs {
 		jobs[i] = f.job(entries[2*i], entries[2*i+1], head[3+2*i], head[4+2*i])
+		jobs[i].Awaited = head[len(head)-1] != "0"
 		if !jobs[i].Put.IsZero() {
 			jobs[i].Waited = max(0, time.UnixMilli(now).Sub(jobs[i].Put))
 		}

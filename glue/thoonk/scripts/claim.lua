@@ -8,10 +8,12 @@
 -- KEYS[6]  set   stalled ids
 -- ARGV[1]  how many ids to pop, 1 to 1,000
 -- ARGV[2]  channel of the notices, or an empty string for none
+-- ARGV[3]  channel of the results
 --
 -- Returns strings: a head, then id and payload of each job. The head's words are the time in ms, the
 -- number of ids popped, the time in 1/4096 ms, and for each job the times cancelled and the time put
--- as it is stored, or 0.
+-- as it is stored, or 0; the last one is how many clients wait for results. In a cluster it knows
+-- those of its own node only.
 --
 -- The nth job is claimed n/4096 ms after that, so that their order can be restored: it takes Redis longer
 -- to claim one. No claim is of a whole ms, so it is of pushglue: thoonk.py and thoonk.js write whole ones.
@@ -39,6 +41,9 @@ local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = string.format('%.0f', ms)
 local at = ms * 4096 + math.floor(time[2] % 1000 * 4.096)
 local whole = (ms + 1) * 4096
+
+-- Whoever may not ask learns of none.
+local waiting = redis.pcall('PUBSUB', 'NUMSUB', ARGV[3])[2] or 0
 
 local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
 local put = redis.call('ZMSCORE', KEYS[3], unpack(ids))
@@ -91,5 +96,6 @@ if ARGV[2] ~= '' then
   end
 end
 
+head[2 * n + 4] = waiting
 reply[1] = table.concat(head, ' ')
 return reply
