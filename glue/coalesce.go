@@ -48,6 +48,7 @@ func (c *Coalesce) publish(ctx context.Context, to Publisher, batch []*Message, 
 	for g := range groups {
 		messages[g], results[g] = groups[g].message(), groups[g].earlier
 	}
+	shareReceipts(batch, messages, places)
 	to.Publish(ctx, messages, results)
 
 	var alone []int
@@ -64,6 +65,20 @@ func (c *Coalesce) publish(ctx context.Context, to Publisher, batch []*Message, 
 	}
 	publishAlone(ctx, to, alone, batch, outcomes)
 	return replaced
+}
+
+// shareReceipts gives messages that somebody asks about the receipts of those that are published for them.
+func shareReceipts(batch, groups []*Message, places []int) {
+	for i, m := range batch {
+		if m.Receipt == nil {
+			continue
+		}
+		group := groups[places[i]]
+		if group.Receipt == nil {
+			group.Receipt = m.Receipt
+		}
+		m.Receipt = group.Receipt
+	}
 }
 
 // publishAlone publishes the messages at the given places of a batch one by one. What was refused for good

@@ -17,8 +17,13 @@ type Job struct {
 	// feed does not know.
 	Waited time.Duration
 
+	// Awaited is whether somebody may wait for the outcome, who is then told it (Settlement.Result).
+	Awaited bool
+
 	// Claim is the feed's mark of this claim, of no meaning to others.
 	Claim any
+
+	claimedAt time.Time // by the engine's clock
 }
 
 // Verdict says where a claimed job goes when its outcome is known.

@@ -132,8 +132,12 @@ func (l *line) settle(abort context.Context, b *batch) *batch {
 // settleAll settles all jobs of b; those that failed for now are given back.
 func (l *line) settleAll(abort context.Context, b *batch) {
 	settlements := make([]Settlement, len(b.jobs))
+	results := b.results()
 	for i, j := range b.judge() {
 		settlements[i] = l.settlement(&b.jobs[i], j)
+		if j.verdict == Finish {
+			settlements[i].Result = results[i]
+		}
 	}
 	l.nozzle.settle(abort, settlements)
 	b.bookReturned(l.ledger)

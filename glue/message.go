@@ -16,6 +16,9 @@ type Message struct {
 	Channels []string // where it goes; each passed CheckChannel
 	Job      *Job     // what it was made of, for reading; nil if of no job
 
+	// Receipt is for the publisher to fill in; nil if nobody asks.
+	Receipt *Receipt
+
 	body   []byte
 	object *tree.Node
 	parts  []*Message // what a stage made of it; nil if it stays one

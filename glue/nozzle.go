@@ -64,6 +64,10 @@ func (n *nozzle) claim(stop context.Context) ([]Job, uint64) {
 		}
 		if len(jobs) > 0 {
 			n.room.Release(int64(n.limit - len(jobs)))
+			now := time.Now()
+			for i := range jobs {
+				jobs[i].claimedAt = now
+			}
 			n.ledger.AddFeed(FeedSums{Name: n.feed.Name(), Claimed: int64(len(jobs)), InFlight: int64(len(jobs))})
 			first := n.seq
 			n.seq += uint64(len(jobs))

@@ -232,6 +232,9 @@ func (w *walker) finish(p, i int, messages []*Message) {
 	}
 	w.runs[p].failures[i] = nil
 	for _, m := range messages {
+		if m.Job != nil && m.Job.Awaited {
+			m.Receipt = new(Receipt)
+		}
 		w.made[p] = append(w.made[p], sending{job: i, message: m, open: true})
 	}
 	w.sums[p].Publish.In += int64(len(messages))

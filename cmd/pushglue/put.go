@@ -33,23 +33,35 @@ func newPutCommand() *cobra.Command {
 		Short: "Put jobs on a feed",
 		Long: `Puts one job for each line of the files, or of standard input, on a feed. The FILE - is standard
 input too. A line is a job envelope, such as the stage json takes; blank lines are skipped. With --raw
-it is anything, with the white space around it, and only empty lines are skipped.`,
+it is anything, with the white space around it, and only empty lines are skipped.
+
+With --wait it tells what became of each job, or of all if there are more than 20. The daemon then finishes
+them with a result; for one that another worker finished without any it knows no more than that it is gone. The exit code is 1 if
+a job stalled, or was not done in time.`,
 		Example: `  pushglue put comments testdata/comments.jsonl
-  echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue put comments`,
+  echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue put comments
+  echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue put --wait=5s comments`,
 		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := p.checkFlags(); err != nil {
+				return usageError{err}
+			}
 			p.out, p.progress = c.OutOrStdout(), c.ErrOrStderr()
 			return p.run(c.Context(), args[0], args[1:], c.InOrStdin())
 		},
 	}
 	cmd.Flags().BoolVar(&p.raw, "raw", false, "take lines as they are, job envelopes or not")
 	cmd.Flags().BoolVar(&p.options.Priority, "priority", false, "put the jobs at the head of the feed")
+	cmd.Flags().DurationVar(&p.wait, "wait", 0, "wait for the outcome of all jobs, for so long after the last was put")
+	cmd.Flags().Lookup("wait").NoOptDefVal = "30s"
+	cmd.Flags().BoolVar(&p.asJSON, "json", false, "with --wait: print one JSON object")
 	return cmd
 }
 
 // putting is one run of put.
 type putting struct {
-	raw           bool
+	raw, asJSON   bool
+	wait          time.Duration // for outcomes; 0 if nobody wants to know them
 	options       thoonk.PutOptions
 	maxPayload    int
 	out, progress io.Writer
@@ -59,6 +71,17 @@ type putting struct {
 	size   int // of chunk, in bytes
 	put    int
 	notice time.Time
+	vigil  *vigil // nil without wait
+}
+
+func (p *putting) checkFlags() error {
+	switch {
+	case p.wait < 0:
+		return errors.New("--wait must be more than 0s")
+	case p.asJSON && p.wait == 0:
+		return errors.New("--json needs --wait")
+	}
+	return nil
 }
 
 func (p *putting) run(ctx context.Context, feed string, files []string, stdin io.Reader) error {
@@ -76,6 +99,12 @@ func (p *putting) run(ctx context.Context, feed string, files []string, stdin io
 	if p.feed, err = openFeed(rdb, c, feed); err != nil {
 		return err
 	}
+	if p.wait > 0 {
+		if p.vigil, err = startVigil(ctx, p.feed); err != nil {
+			return err
+		}
+		defer p.vigil.end()
+	}
 	p.notice = time.Now()
 	if len(files) == 0 {
 		files = []string{"-"}
@@ -89,8 +118,12 @@ func (p *putting) run(ctx context.Context, feed string, files []string, stdin io
 	if err != nil {
 		return fmt.Errorf("%w (put %s)", err, number(p.put, "job"))
 	}
-	_, err = fmt.Fprintf(p.out, "put %s on feed %s\n", number(p.put, "job"), feed)
-	return err
+	if p.vigil == nil {
+		_, err = fmt.Fprintf(p.out, "put %s on feed %s\n", number(p.put, "job"), feed)
+		return err
+	}
+	report := p.vigil.await(ctx, p.wait)
+	return errors.Join(report.write(p.out, p.asJSON), report.failure(p.wait), ctx.Err())
 }
 
 func (p *putting) file(ctx context.Context, name string, stdin io.Reader) error {
@@ -179,6 +212,9 @@ func (p *putting) flush(ctx context.Context) error {
 		if id != "" {
 			p.put++
 		}
+	}
+	if p.vigil != nil {
+		p.vigil.add(ids)
 	}
 	p.chunk, p.size = p.chunk[:0], 0
 	if time.Since(p.notice) >= putNotice {

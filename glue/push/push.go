@@ -176,6 +176,9 @@ func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outco
 		if r := &b.requests[i]; outcomes[i] != nil && r.err == nil && !slices.Contains(r.has, true) {
 			r.err = errVoid
 		}
+		if receipt := messages[i].Receipt; receipt != nil {
+			receipt.Hosts = count(b.requests[i].has)
+		}
 	}
 }
 

@@ -78,8 +78,8 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 	k := &f.keys
 	f.moving.RLock()
 	defer f.moving.RUnlock()
-	args := claimScript.call(3, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.active)
-	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant()))
+	args := claimScript.call(4, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.active)
+	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant(), k.results))
 	if f.standby != nil && (err != nil || reply[0] == "refused") {
 		// The keeper finds out who is the active one. If the answer to a claim was lost, it also takes
 		// back what was claimed, before more is: so that its place in the order is kept.
@@ -105,6 +105,7 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 	jobs = make([]glue.Job, len(entries)/2)
 	for i := range jobs {
 		jobs[i] = f.job(entries[2*i], entries[2*i+1], head[3+2*i], head[4+2*i])
+		jobs[i].Awaited = head[len(head)-1] != "0"
 		if !jobs[i].Put.IsZero() {
 			jobs[i].Waited = max(0, time.UnixMilli(now).Sub(jobs[i].Put))
 		}

@@ -44,6 +44,7 @@ func Feed(t *testing.T, connect func(testing.TB) redis.UniversalClient, d thoonk
 		{"settle without a verdict", testNoVerdict},
 		{"settle many", testSettleMany},
 		{"results", testResults},
+		{"somebody waits for results", testAwaited},
 		{"notices", testNotices},
 		{"retract", testRetract},
 		{"retract many", testRetractMany},

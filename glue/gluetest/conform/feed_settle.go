@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"pushglue/glue"
 	"pushglue/glue/thoonk"
 )
@@ -238,6 +240,32 @@ func testResults(f *feedTest) {
 		}
 	}
 	f.wantCounts(4, 3)
+}
+
+func testAwaited(f *feedTest) {
+	f.put("nobody waits")
+	if f.claimOne().Awaited {
+		f.Error("a job is awaited by nobody")
+	}
+	if _, ok := f.rdb.(*redis.ClusterClient); ok {
+		return // the subscription may be at another node, which the claim does not see
+	}
+	results, err := f.feed.Results(f.Context())
+	f.check("subscribe", err)
+	defer results.Close()
+	id := f.put("a", "b")[1]
+	for _, job := range f.claim(2) {
+		if !job.Awaited {
+			f.Error("a job is not awaited")
+		}
+	}
+	f.check("publish what is no result", f.rdb.Publish(f.Context(), f.rawFeed.finishChannel, "nothing").Err())
+	f.check("settle", f.feed.Settle(f.Context(), []glue.Settlement{{JobID: id, Verdict: glue.Finish, Result: []byte("one\x00two")}}))
+	got, err := results.Next(f.Context())
+	f.check("receive", err)
+	if got.JobID != id || got.Text != "one\x00two" {
+		f.Errorf("got %+v", got)
+	}
 }
 
 func testNotices(f *feedTest) {

@@ -10,10 +10,12 @@
 -- ARGV[1]  how many ids to pop, 1 to 1,000
 -- ARGV[2]  channel of the notices, or an empty string for none
 -- ARGV[3]  who claims and has to be the active one; an empty string for anybody
+-- ARGV[4]  channel of the results
 --
 -- Returns strings: a head, then id and payload of each job. The head's words are the time in ms, the
 -- number of ids popped, the time in 1/4096 ms, and for each job the times cancelled and the time put
--- as it is stored, or 0. Or the only word is refused: another one is active, or nobody.
+-- as it is stored, or 0; the last one is how many clients wait for results. In a cluster it knows
+-- those of its own node only. Or the only word is refused: another one is active, or nobody.
 --
 -- The nth job is claimed n/4096 ms after that, so that their order can be restored: it takes Redis longer
 -- to claim one. No claim is of a whole ms, so it is of pushglue: thoonk.py and thoonk.js write whole ones.
@@ -44,6 +46,9 @@ local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = string.format('%.0f', ms)
 local at = ms * 4096 + math.floor(time[2] % 1000 * 4.096)
 local whole = (ms + 1) * 4096
+
+-- Whoever may not ask learns of none.
+local waiting = redis.pcall('PUBSUB', 'NUMSUB', ARGV[4])[2] or 0
 
 local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
 local put = redis.call('ZMSCORE', KEYS[3], unpack(ids))
@@ -96,5 +101,6 @@ if ARGV[2] ~= '' then
   end
 end
 
+head[2 * n + 4] = waiting
 reply[1] = table.concat(head, ' ')
 return reply
