@@ -13,7 +13,7 @@ INSTALL   = apt-get install -y --no-install-recommends
 # What `make bench` measures: a part of the test that holds the tables, such as TestPerformance/latency.
 RUN ?= TestPerformance
 
-.PHONY: help build test deps lint demo bench fuzz golden clean
+.PHONY: help build test deps lint vuln demo bench fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ deps: ## install what the tests need (Debian, as root), or say what is missing
 
 lint: ## golangci-lint, the version in tools/go.mod (its first build takes a minute)
 	go tool -modfile=tools/go.mod golangci-lint run ./...
+
+vuln: ## govulncheck, the version in tools/go.mod: known vulnerabilities in what the code calls; asks a database on the internet
+	go tool -modfile=tools/go.mod govulncheck ./...
 
 # Not with go run, to which Ctrl-C is an error however well the demo ends.
 demo: build ## the whole path on this machine, in one process
