@@ -17,7 +17,7 @@ RUN ?=
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
-.PHONY: help build test deps lint demo bench faults fuzz golden clean
+.PHONY: help build test deps lint vuln demo bench faults fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ deps: ## install what the tests need (Debian, as root), or say what is missing
 
 lint: ## golangci-lint, the version in tools/go.mod (its first build takes a minute)
 	go tool -modfile=tools/go.mod golangci-lint run ./...
+
+vuln: ## govulncheck, the version in tools/go.mod: known vulnerabilities in what the code calls; asks a database on the internet
+	go tool -modfile=tools/go.mod govulncheck ./...
 
 # Not with go run, to which Ctrl-C is an error however well the demo ends.
 demo: build ## the whole path on this machine, in one process

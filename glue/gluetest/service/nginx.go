@@ -70,7 +70,7 @@ func NginxTLS(certificate, key, clients string) NginxOption {
 		host.tb.Helper()
 		host.secure = FreePort(host.tb)
 		files["common/listen-internal.conf"] = fmt.Sprintf("listen 127.0.0.1:%d default_server;\nlisten 127.0.0.1:%d default_server ssl;\ninclude ../common/internal-tls.conf;\n", host.internal, host.secure)
-		shipped, err := os.ReadFile(filepath.Join(configurations(), "common/internal-tls.conf"))
+		shipped, err := os.ReadFile(filepath.Join(configurations(), "common", "internal-tls.conf"))
 		if err != nil {
 			host.tb.Fatalf("read the nginx configuration: %v", err)
 		}

@@ -94,7 +94,7 @@ func TestShippedNginxListensOverTLS(t *testing.T) {
 	authority := NewAuthority(t)
 	certificate, key := authority.Certificate("host", time.Now().Add(time.Hour))
 	n := newNginx(t, Nchan, []NginxOption{NginxTLS(certificate, key, authority.File)})
-	listen, err := os.ReadFile(filepath.Join(configurations(), "common/listen-internal-tls.conf"))
+	listen, err := os.ReadFile(filepath.Join(configurations(), "common", "listen-internal-tls.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
