@@ -148,32 +148,44 @@ func TestStopUnderLoad(t *testing.T) {
 	conform.OnlyCounters(t, rdb, thoonk.ThoonkPy, "comments")
 }
 
-// TestRefusedMessages has real nginx answer 413 and 403: such jobs are stalled, others go on.
+// TestRefusedMessages has real nginx answer 413 and 403. The one stalls the job, and others go on; the other is about the
+// daemon, so that all jobs wait until it is mended.
 func TestRefusedMessages(t *testing.T) {
-	for name, option := range map[string]service.NginxOption{
-		"413": service.NginxFile("common/internal-body.conf", "client_max_body_size 1k;\nclient_body_buffer_size 1k;\n"),
-		"403": service.NginxFile("nchan/publish.conf", "location = /publish { return 403; }\n"),
+	for name, test := range map[string]struct {
+		option          service.NginxOption
+		stalled, queued int64
+	}{
+		"413": {service.NginxFile("common/internal-body.conf", "client_max_body_size 1k;\nclient_body_buffer_size 1k;\n"), 1, 0},
+		"403": {service.NginxFile("nchan/publish.conf", "location = /publish { return 403; }\n"), 0, 12},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := service.StartRedis(t)
 			rdb := store.Client(t)
-			host := service.StartNginx(t, service.Nchan, option)
+			host := service.StartNginx(t, service.Nchan, test.option)
 			path := shippedPipelines(t)
 			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PIPELINES="+path, "PUSH_HOSTS="+host.InternalURL())...)
 			feed, err := thoonk.NewFeed(rdb, "comments", thoonk.ThoonkPy)
 			if err != nil {
 				t.Fatal(err)
 			}
-			big := `{"id":"big","thread":1,"message":"` + strings.Repeat("secret", 1000) + `"}`
-			if _, err := feed.Put(t.Context(), [][]byte{[]byte(`{"id":"s1","thread":1}`), []byte(big), []byte(`{"id":"s2","thread":1}`)}, thoonk.PutOptions{}); err != nil {
+			payloads := [][]byte{[]byte(`{"id":"big","thread":1,"message":"` + strings.Repeat("secret", 1000) + `"}`)}
+			for i := range 11 { // as many refusals as take a host out
+				payloads = append(payloads, fmt.Appendf(nil, `{"id":"s%d","thread":1}`, i))
+			}
+			if _, err := feed.Put(t.Context(), payloads, thoonk.PutOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			want := map[string]int64{"413": 1, "403": 3}[name]
+			if test.queued > 0 {
+				daemon.awaitLog("push host is down")
+			}
 			eventually(t, "the verdicts", func() bool {
 				counts, err := feed.Counts(t.Context())
-				return err == nil && counts.Stalled == want && counts.Finished == 3-want
+				return err == nil && counts.Stalled == test.stalled && counts.Finished == 12-test.stalled-test.queued
 			})
 			daemon.stop()
+			if counts, err := feed.Counts(t.Context()); err != nil || counts.Stalled != test.stalled || counts.Queued != test.queued {
+				t.Errorf("at the end: %+v, %v", counts, err)
+			}
 			if log := daemon.logText(); !strings.Contains(log, "answers "+name) || strings.Contains(log, "secret") {
 				t.Errorf("the log does not tell why, or tells too much")
 			}

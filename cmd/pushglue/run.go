@@ -115,6 +115,9 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	supervisor.ready()
 	defer supervisor.feed(g.Alive)()
 	err = g.Run(ctx)
+	if err == nil {
+		w.flush(c.Drain)
+	}
 	err = errors.Join(err, w.reopenFiles())
 	sums := ledger.Sums()
 	log.Info().Interface("ledger", sums).Msg("stopped")

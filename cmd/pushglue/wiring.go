@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
@@ -24,12 +26,13 @@ type wiring struct {
 	pipelines []glue.Pipeline
 	push      *push.Publisher            // nil if no pipeline publishes to push hosts
 	files     map[string]*file.Publisher // by absolute path
+	log       zerolog.Logger
 }
 
 // newWiring reads the pipelines file and makes its publishers. The caller closes it, even after
 // an error.
 func newWiring(c config, ledger *glue.Ledger, log zerolog.Logger) (*wiring, error) {
-	w := &wiring{files: map[string]*file.Publisher{}}
+	w := &wiring{files: map[string]*file.Publisher{}, log: log}
 	publishers := pipelines.Publishers{
 		"push": func(options stages.Options) (glue.Publisher, error) {
 			if err := options(&struct{}{}); err != nil {
@@ -96,6 +99,19 @@ func (w *wiring) remember(rdb redis.UniversalClient) {
 				dedupe.Remember(marks.New(rdb, p.Feed, p.Name))
 			}
 		}
+	}
+}
+
+// flush waits for push hosts that are behind. What they lack when the time is over they do not get: readers of other hosts
+// have it, and its jobs are finished.
+func (w *wiring) flush(patience time.Duration) {
+	if w.push == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := w.push.Flush(ctx); err != nil {
+		w.log.Warn().Err(err).Msg("stopping all the same")
 	}
 }
 

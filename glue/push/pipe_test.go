@@ -25,7 +25,7 @@ type pipeHost struct {
 	ledger glue.Ledger
 
 	mu    sync.Mutex
-	got   []string // bodies, in order
+	got   []string        // bodies, in order
 	conns map[string]bool // those that carried messages
 }
 
