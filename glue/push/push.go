@@ -161,11 +161,11 @@ func (p *Publisher) outcome(r *request, answers [][]error, i int) error {
 		case r.has[n] || err == nil:
 			r.has[n], accepted = true, true
 		case errors.Is(err, glue.ErrUnavailable):
-			down = fmt.Errorf("host %s: %w", h.name, err)
+			down = glue.AtHost(h.name, err)
 		case glue.IsPermanent(err):
-			permanent = fmt.Errorf("host %s: %w", h.name, err)
+			permanent = glue.AtHost(h.name, err)
 		default:
-			temporary = fmt.Errorf("host %s: %w", h.name, err)
+			temporary = glue.AtHost(h.name, err)
 		}
 	}
 	switch {
