@@ -150,8 +150,8 @@ func (l *line) settlement(job *Job, j judgement) Settlement {
 	if j.verdict == Finish {
 		return s
 	}
-	s.Reason = j.pipeline.Name + ": " + j.reason.Error()
 	attempt := job.Cancelled + 1
+	s.Reason = &Reason{Pipeline: j.pipeline.Name, Host: HostOf(j.reason), Error: j.reason.Error(), Attempts: attempt}
 	if j.verdict == Cancel && attempt >= l.attempts {
 		s.Verdict = Stall
 	}

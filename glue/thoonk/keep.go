@@ -33,8 +33,9 @@ type keeper struct {
 
 	server, local time.Time // at the last round
 
-	lookFrom time.Time // for lost jobs
+	lookFrom time.Time // for lost jobs and old reasons, not before
 	suspects map[string]*suspect
+	sweepAt  string // where sweep goes on
 }
 
 // Keep implements glue.Keeper. Claims of this Feed are extended when the oldest is older than a third of the
@@ -97,11 +98,14 @@ func (k *keeper) round(ctx context.Context) (kept glue.Kept, err error) {
 	}
 	reaped, err := k.Reap(ctx, k.lease, k.othersLease)
 	kept.Reaped, kept.Others = reaped.Own, reaped.Others
-	if err != nil {
+	if err != nil || time.Now().Before(k.lookFrom) {
 		return kept, err
 	}
-	kept.Recovered, err = k.repair(ctx)
-	return kept, err
+	k.lookFrom = time.Now().Add(k.lease / 2)
+	if kept.Recovered, err = k.repair(ctx); err != nil {
+		return kept, err
+	}
+	return kept, k.sweep(ctx)
 }
 
 // watchClock notices when Redis's clock is set, or its machine was suspended.

@@ -25,10 +25,6 @@ type suspect struct {
 // queue, but far from its head, is looked for ever more seldom: each time costs a walk over the queue.
 func (k *keeper) repair(ctx context.Context) (recovered int, err error) {
 	now := time.Now()
-	if now.Before(k.lookFrom) {
-		return 0, nil
-	}
-	k.lookFrom = now.Add(k.lease / 2)
 	ids, err := k.Lost(ctx, k.lease, chunk)
 	if err != nil {
 		return 0, err

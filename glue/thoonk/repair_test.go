@@ -61,7 +61,6 @@ func (r *repairTest) take(id string) {
 
 func (r *repairTest) repair(want int) {
 	r.Helper()
-	r.k.lookFrom = time.Time{}
 	if n, err := r.k.repair(r.Context()); err != nil || n != want {
 		r.Errorf("recovered %d, %v, want %d", n, err, want)
 	}
@@ -130,7 +129,6 @@ func TestRepairOnALongQueue(t *testing.T) {
 	recovered := 0
 	for range 4 {
 		r.later()
-		r.k.lookFrom = time.Time{}
 		n, err := r.k.repair(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ var (
 	reapScript    = newScript("reap")
 	electScript   = newScript("elect")
 	resignScript  = newScript("resign")
+	sweepScript   = newScript("sweep")
 	cancelScript  = newScript("cancel")
 	recoverScript = newScript("recover")
 	retryScript   = newScript("retry")

@@ -148,7 +148,8 @@ func scoreTime(score float64) time.Time {
 // stay on the queue; the claim that pops it drops it. Cancel, Stall and Release end the claim that
 // the settlement names, and change nothing if it was ended or replaced by another; without a Claim
 // they end whatever claim there is. Released jobs come out again in the
-// order of settlements, before all that is queued. Reasons are not stored.
+// order of settlements, before all that is queued. The reason of a job that stalls is kept until it is
+// stalled no more; see Describe and Job.
 //
 // Source: contract.txt, "Finish", "Cancel" and "Stall".
 func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error {
@@ -162,7 +163,7 @@ func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error 
 	for len(finished)+len(others) > 0 {
 		n := min(len(finished), chunk)
 		m := min(len(others), (chunk-n)*verdictArgs)
-		args := settleScript.call(2+n+m, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.finishes)
+		args := settleScript.call(2+n+m, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.finishes, k.reasons)
 		args = append(args, k.results, strconv.Itoa(n))
 		args = append(args, finished[:n]...)
 		args = append(args, others[:m]...)
@@ -176,8 +177,8 @@ func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error 
 }
 
 // verdictArgs is how many of the settle script's arguments make one verdict that is not a plain
-// finish: verdict, id, and a result or the time of the claim.
-const verdictArgs = 3
+// finish: verdict, id, a result or the time of the claim, and why.
+const verdictArgs = 4
 
 // plan sorts settlements into the settle script's arguments: ids of jobs that finish without a
 // result, and other verdicts. The job to be released first is last, for it goes on top.
@@ -191,16 +192,18 @@ func (f *Feed) plan(settlements []glue.Settlement) (finished, others []any, err 
 		case s.Verdict == glue.Finish && s.Result == nil:
 			finished = append(finished, s.JobID)
 		case s.Verdict == glue.Finish:
-			others = append(others, "finish", s.JobID, s.Result)
-		case s.Verdict == glue.Cancel || s.Verdict == glue.Stall:
-			others = append(others, s.Verdict.String(), s.JobID, score(s))
+			others = append(others, "finish", s.JobID, s.Result, "")
+		case s.Verdict == glue.Cancel:
+			others = append(others, "cancel", s.JobID, score(s), "")
+		case s.Verdict == glue.Stall:
+			others = append(others, "stall", s.JobID, score(s), encodeReason(s.Reason))
 		case s.Verdict != glue.Release:
 			return nil, nil, fmt.Errorf("job %s has no verdict", s.JobID)
 		}
 	}
 	for i := range slices.Backward(settlements) {
 		if s := &settlements[i]; s.Verdict == glue.Release {
-			others = append(others, "release", s.JobID, score(s))
+			others = append(others, "release", s.JobID, score(s), "")
 		}
 	}
 	return finished, others, nil
@@ -213,7 +216,7 @@ func (f *Feed) plan(settlements []glue.Settlement) (finished, others []any, err 
 func (f *Feed) Retry(ctx context.Context, ids ...string) (queued []string, err error) {
 	k := &f.keys
 	for part := range slices.Chunk(ids, chunk) {
-		args := retryScript.call(len(part), k.ids, k.items, k.published, k.stalled)
+		args := retryScript.call(len(part), k.ids, k.items, k.published, k.stalled, k.reasons)
 		reply, err := retryScript.strings(ctx, f.rdb, append(args, anySlice(part)...))
 		if err != nil {
 			return queued, f.failed("retry jobs of", err)
