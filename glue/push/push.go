@@ -91,7 +91,7 @@ func New(c Config) (*Publisher, error) {
 	}
 	c.Transport = authorize(c.Transport, c.Authorization)
 	p := &Publisher{module: c.Module, policy: c.Policy, deadline: c.Deadline}
-	p.backlog.init(c.Recent, c.Ledger)
+	p.init(c.Recent, c.Ledger)
 	p.begun, p.stop = context.WithCancel(context.Background())
 	for n, base := range bases {
 		h := newHost(base, n, &p.backlog, c)
