@@ -40,8 +40,9 @@
 // Run stops in two steps. When its context is done nothing more is claimed, and what is claimed
 // is published and settled within the drain time; the rest goes back to the head of its feed, in
 // order and uncounted. Abort gives everything back at once. A process that is killed leaves its
-// jobs in the feed, claimed: nothing is lost, but only an operator ends such claims yet
-// (pushglue jobs FEED cancel).
+// jobs in the feed, claimed. A feed that is a Keeper is looked after until the last job is settled: claims
+// of this process are extended, and those of dead ones end. Their jobs go back to the head, in order and
+// uncounted, since only a verdict counts as an attempt.
 //
 // The package imports neither Redis nor HTTP: glue/thoonk implements Feed, glue/push and glue/file
 // implement Publisher, and package stages implements Stage. Every count goes into the Ledger.

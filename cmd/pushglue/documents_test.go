@@ -44,6 +44,8 @@ func jsonNames(t reflect.Type) []string {
 	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
+		case name == "-":
+			continue
 		case name != "":
 			names = append(names, name)
 		case !field.Anonymous:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pushglue/glue"
 	"pushglue/glue/thoonk"
 )
 
@@ -22,10 +24,11 @@ func newListCommand(name string) *cobra.Command {
 		Use:   "list STATE",
 		Short: "List the jobs in a state: queued, claimed or stalled",
 		Long: `Lists jobs without their payloads: queued ones in the order of the queue, the next one first;
-claimed ones with the oldest claim first; stalled ones in no order.
+claimed ones with the oldest claim first; stalled ones in no order, with the reason that pushglue
+had. Another worker that stalls a job notes no reason, and no time.
 
-With --older, queued jobs are those that were put so long ago, the oldest first, and claimed ones
-those whose claim is so old. Queued ones are then sought by their time put and not on the queue, so
+With --older, queued jobs are those that were put so long ago, the oldest first, claimed ones
+those whose claim is so old, and stalled ones those that stalled so long ago. Queued ones are then sought by their time put and not on the queue, so
 that those show too which a worker of thoonk.py has lost.`,
 		Example: `  pushglue jobs comments list stalled
   pushglue jobs comments list claimed --older 5m
@@ -41,7 +44,7 @@ that those show too which a worker of thoonk.py has lost.`,
 			return withFeed(c, name, func(feed *thoonk.Feed) error { return l.run(c.Context(), feed) })
 		},
 	}
-	cmd.Flags().DurationVar(&l.older, "older", 0, "only jobs that were put, or claimed, longer ago than this, such as 5m")
+	cmd.Flags().DurationVar(&l.older, "older", 0, "only jobs that were put, were claimed, or stalled, longer ago than this, such as 5m")
 	cmd.Flags().IntVar(&l.limit, "limit", 100, "how many jobs to list; 0 for all")
 	jsonFlag(cmd, &l.asJSON)
 	return cmd
@@ -67,8 +70,6 @@ func (l *listing) check(state string) (err error) {
 	switch {
 	case err != nil:
 		return err
-	case l.byAge && l.state == thoonk.Stalled:
-		return errors.New("--older: nobody notes when a job stalls, so that stalled jobs have no age")
 	case l.older < 0:
 		return errors.New("--older is less than 0s")
 	case l.limit < 0:
@@ -104,7 +105,7 @@ func (l *listing) count(ctx context.Context, feed *thoonk.Feed) error {
 }
 
 func (l *listing) pages(ctx context.Context, feed *thoonk.Feed) iter.Seq2[[]string, error] {
-	if l.byAge {
+	if l.byAge && l.state != thoonk.Stalled {
 		return feed.WalkOlder(ctx, l.state, l.older)
 	}
 	return feed.Walk(ctx, l.state)
@@ -150,6 +151,9 @@ type jobRow struct {
 	Claim     *float64 `json:"claimSeconds"`
 	Cancelled *int     `json:"cancelled"`
 	Bytes     int      `json:"bytes"`
+
+	Stalled *float64     `json:"stalledSeconds"`
+	Reason  *glue.Reason `json:"reason"`
 }
 
 func newJobRow(now time.Time, e thoonk.Entry) jobRow {
@@ -157,17 +161,24 @@ func newJobRow(now time.Time, e thoonk.Entry) jobRow {
 	if e.State == thoonk.Stalled {
 		cancelled = nil
 	}
-	return jobRow{e.ID, e.State.String(), age(now, e.Put), age(now, e.ClaimedAt), cancelled, e.Size}
+	row := jobRow{
+		ID: e.ID, State: e.State.String(), Put: age(now, e.Put), Claim: age(now, e.ClaimedAt),
+		Cancelled: cancelled, Bytes: e.Size, Reason: e.Reason,
+	}
+	if e.Reason != nil {
+		row.Stalled = age(now, e.Reason.Time)
+	}
+	return row
 }
 
 // rows writes the jobs that are in the state still.
 func (l *listing) rows(entries []thoonk.Entry) error {
-	entries = slices.DeleteFunc(entries, func(e thoonk.Entry) bool { return e.State != l.state })
+	now := time.Now()
+	entries = slices.DeleteFunc(entries, func(e thoonk.Entry) bool { return !l.has(e, now) })
 	if l.limit > 0 && len(entries) > l.limit-l.listed {
 		l.cut = true
 		entries = entries[:l.limit-l.listed]
 	}
-	now := time.Now()
 	for _, e := range entries {
 		if err := l.row(newJobRow(now, e)); err != nil {
 			return err
@@ -182,13 +193,18 @@ func (l *listing) rows(entries []thoonk.Entry) error {
 	return l.out.Flush()
 }
 
+// has reports whether a job belongs on the list. The pages are older than what is known of the job now, and
+// those of stalled jobs do not go by age.
+func (l *listing) has(e thoonk.Entry, now time.Time) bool {
+	if e.State != l.state {
+		return false
+	}
+	return !l.byAge || l.state != thoonk.Stalled || e.Reason != nil && now.Sub(e.Reason.Time) >= l.older
+}
+
 func (l *listing) row(r jobRow) error {
 	if !l.asJSON {
-		if l.listed == 0 {
-			fmt.Fprintf(l.table, "ID\tPUT\tCLAIMED\tCANCELLED\tBYTES\n")
-		}
-		_, err := fmt.Fprintf(l.table, "%s\t%s\t%s\t%s\t%d\n", printable([]byte(r.ID)), ago(r.Put), ago(r.Claim), times(r.Cancelled), r.Bytes)
-		return err
+		return l.line(r)
 	}
 	line, err := printableJSON(r)
 	if err != nil {
@@ -200,6 +216,35 @@ func (l *listing) row(r jobRow) error {
 	}
 	_, err = l.out.WriteString(separator + string(line))
 	return err
+}
+
+// line writes a row of the table, and its head before the first one. Of a stalled job, the reason is what matters.
+func (l *listing) line(r jobRow) (err error) {
+	id := printable([]byte(r.ID))
+	if l.state == thoonk.Stalled {
+		if l.listed == 0 {
+			fmt.Fprintf(l.table, "ID\tSTALLED\tPIPELINE\tHOST\tATTEMPTS\tBYTES\tERROR\n")
+		}
+		why := newWhy(r.Reason)
+		_, err = fmt.Fprintf(l.table, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", id, ago(r.Stalled), why.pipeline, why.host, why.attempts, r.Bytes, why.text)
+		return err
+	}
+	if l.listed == 0 {
+		fmt.Fprintf(l.table, "ID\tPUT\tCLAIMED\tCANCELLED\tBYTES\n")
+	}
+	_, err = fmt.Fprintf(l.table, "%s\t%s\t%s\t%s\t%d\n", id, ago(r.Put), ago(r.Claim), times(r.Cancelled), r.Bytes)
+	return err
+}
+
+// why is a reason for people; a hyphen where nothing is known.
+type why struct{ pipeline, host, attempts, text string }
+
+func newWhy(r *glue.Reason) why {
+	if r == nil {
+		return why{"-", "-", "-", "-"}
+	}
+	or := func(text string) string { return cmp.Or(printable([]byte(text)), "-") }
+	return why{or(r.Pipeline), or(r.Host), strconv.Itoa(r.Attempts), or(r.Error)}
 }
 
 func ago(seconds *float64) string {

@@ -18,7 +18,7 @@ func newShowCommand(name string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one job with its payload",
-		Long: `Shows where a job is, since when, how often it was cancelled, and its payload.
+		Long: `Shows where a job is, since when, how often it was cancelled, why it is stalled if it is, and its payload.
 
 On a terminal, the payload's control characters are escaped. With --json a payload that is not UTF-8
 is in payloadBase64.`,
@@ -44,6 +44,7 @@ type jobReport struct {
 	jobRow
 	PutAt     *time.Time `json:"putAt"`
 	ClaimedAt *time.Time `json:"claimedAt"`
+	StalledAt *time.Time `json:"stalledAt"`
 
 	Payload *string `json:"payload,omitempty"`
 	Base64  []byte  `json:"payloadBase64,omitempty"` // instead, if it is no UTF-8
@@ -54,8 +55,11 @@ func (s *showing) run(ctx context.Context, feed *thoonk.Feed, id string) error {
 	if err != nil {
 		return err
 	}
-	entry := thoonk.Entry{ID: job.ID, State: job.State, Put: job.Put, ClaimedAt: job.ClaimedAt, Cancelled: job.Cancelled, Size: len(job.Payload)}
+	entry := thoonk.Entry{ID: job.ID, State: job.State, Put: job.Put, ClaimedAt: job.ClaimedAt, Cancelled: job.Cancelled, Size: len(job.Payload), Reason: job.Reason}
 	report := jobReport{Feed: feed.Name(), jobRow: newJobRow(time.Now(), entry), PutAt: moment(job.Put), ClaimedAt: moment(job.ClaimedAt)}
+	if job.Reason != nil {
+		report.StalledAt = moment(job.Reason.Time)
+	}
 	if !s.asJSON {
 		return report.write(s.out, job.Payload)
 	}
@@ -84,6 +88,11 @@ func (r *jobReport) write(w io.Writer, payload []byte) error {
 	fmt.Fprintf(t, "claimed\t%s\n", since(r.Claim, r.ClaimedAt))
 	fmt.Fprintf(t, "times cancelled\t%s\n", times(r.Cancelled))
 	fmt.Fprintf(t, "bytes\t%d\n", r.Bytes)
+	if r.State == thoonk.Stalled.String() {
+		why := newWhy(r.Reason)
+		fmt.Fprintf(t, "stalled\t%s\n", since(r.Stalled, r.StalledAt))
+		fmt.Fprintf(t, "pipeline\t%s\nhost\t%s\nattempts\t%s\nerror\t%s\n", why.pipeline, why.host, why.attempts, why.text)
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}

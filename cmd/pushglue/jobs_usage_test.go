@@ -24,7 +24,6 @@ func TestJobsUsage(t *testing.T) {
 		"f list queued x":                `pushglue jobs FEED list: takes STATE alone, and got "x" too`,
 		"f list --limit abc queued":      `pushglue jobs FEED list: --limit: "abc" is no whole number`,
 		"f list lost":                    `pushglue jobs FEED list: "lost" is no state of a job: it is queued, claimed or stalled`,
-		"f list stalled --older 5m":      `pushglue jobs FEED list: --older: nobody notes when a job stalls, so that stalled jobs have no age`,
 		"f list queued --older -5m":      `pushglue jobs FEED list: --older is less than 0s`,
 		"f list queued --limit -1":       `pushglue jobs FEED list: --limit is less than 0`,
 		"f list queued --over 1s":        `pushglue jobs FEED list: unknown flag: --over`,

@@ -24,6 +24,8 @@ type keptFeed struct {
 	t   *testing.T
 	end func() // of its keeper
 
+	paused sync.Mutex // whoever holds it keeps the keeper from its rounds
+
 	mu   sync.Mutex
 	last glue.Kept
 	sum  glue.Kept
@@ -50,6 +52,8 @@ func keepFeed(t *testing.T, rdb redis.UniversalClient, options ...thoonk.Option)
 }
 
 func (k *keptFeed) report(kept glue.Kept, err error) {
+	k.paused.Lock()
+	defer k.paused.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {

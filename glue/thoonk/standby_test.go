@@ -3,7 +3,6 @@ package thoonk_test
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"pushglue/glue"
 	"pushglue/glue/gluetest/service"
@@ -52,14 +51,11 @@ func TestStandbyTakesOverFromOneThatIsPaused(t *testing.T) {
 	jobs := slices.Concat(a.claim(10), a.claim(2490))
 	a.settle(glue.Finish, jobs[5])
 
-	// As if a's time was over, at a moment when b asks.
+	a.paused.Lock()
 	b := keepFeed(t, rdb, thoonk.WithStandby())
-	eventually(t, "b is active", func() bool {
-		if !isActive(b)() {
-			rdb.Set(t.Context(), "feed.pushglue.active:f", "nobody", time.Millisecond)
-		}
-		return isActive(b)()
-	})
+	eventually(t, "b is active", isActive(b))
+	a.wantClaims(nil, 10) // it takes itself for the active one still
+	a.paused.Unlock()
 	eventually(t, "a stands by", isStandby(a))
 	if sum, _ := b.kept(); sum.TakenBack != 2499 {
 		t.Errorf("b took %d jobs back, want 2499", sum.TakenBack)
