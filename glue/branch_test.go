@@ -97,7 +97,7 @@ func TestACommonStageWorksOnceForAllPipelines(t *testing.T) {
 		e.feed.Put("bad", []byte(`{`))
 		synctest.Wait()
 		state, err := e.end()
-		if err != nil || state.Done["bad"].Verdict != glue.Stall || state.Done["bad"].Reason != "l: stage parse: JSON ends early, after byte 1" {
+		if err != nil || state.Done["bad"].Verdict != glue.Stall || state.Done["bad"].Reason.String() != "l: stage parse: JSON ends early, after byte 1" {
 			t.Errorf("%v, %+v", err, state.Done["bad"])
 		}
 		for s, calls := range map[*mark]int64{parse: 301, common: 300, left: 300, right: 300} {

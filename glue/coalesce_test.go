@@ -364,7 +364,7 @@ func TestARefusedGroupIsPublishedOneByOne(t *testing.T) {
 		if got := outline(t, pub.Messages()); got != "4+5@b 1@a 3@a" || err != nil {
 			t.Errorf("published %s, %v", got, err)
 		}
-		if s := state.Done["2"]; s.Verdict != glue.Stall || s.Reason != "p: answered 413" || len(state.Finished) != 4 {
+		if s := state.Done["2"]; s.Verdict != glue.Stall || s.Reason.String() != "p: answered 413" || len(state.Finished) != 4 {
 			t.Errorf("2: %+v, finished %v", s, state.Finished)
 		}
 		if got, want := e.ledger.Sums().Pipelines[0].Publish, (glue.PublishSums{In: 6, Published: 4, Failed: 2}); got != want {

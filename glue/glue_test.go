@@ -180,7 +180,7 @@ func TestVerdicts(t *testing.T) {
 		stalled := map[string]string{}
 		for id, s := range state.Done {
 			if s.Verdict == glue.Stall {
-				stalled[id] = s.Reason
+				stalled[id] = s.Reason.String()
 			}
 		}
 		for id, want := range map[string]string{
@@ -226,7 +226,7 @@ func TestWhatFailsLongIsCancelledThenStalled(t *testing.T) {
 		equal(t, "published beside the one that fails", pub.IDs(), []string{"1", "2"})
 		time.Sleep(5 * time.Minute)
 		state, _ := e.end()
-		if s := state.Done["poison"]; s.Verdict != glue.Stall || s.Reason != "p: answered 500" {
+		if s := state.Done["poison"]; s.Verdict != glue.Stall || s.Reason.String() != "p: answered 500" {
 			t.Errorf("poison: %+v", s)
 		}
 		if sums := e.ledger.Sums().Feeds[0]; sums.Cancelled != 2 || sums.Stalled != 1 {

@@ -60,8 +60,25 @@ type Settlement struct {
 	JobID   string
 	Claim   any // the job's; nil for whatever claim there is
 	Verdict Verdict
-	Reason  string // why a job was cancelled or stalled; never holds payload
-	Result  []byte // told to whoever waits for a finished job; nil tells nobody
+	Reason  *Reason // why a job was cancelled or stalled; kept with one that is stalled
+	Result  []byte  // told to whoever waits for a finished job; nil tells nobody
+}
+
+// Reason is why a job was cancelled or stalled. It never holds payload.
+type Reason struct {
+	Pipeline string    `json:"pipeline"`
+	Host     string    `json:"host,omitempty"` // the push host that is to blame, if it is one
+	Error    string    `json:"error"`
+	Attempts int       `json:"attempts"`
+	Time     time.Time `json:"-"` // when the job stalled: set by the feed, and by its clock, when it is asked
+}
+
+// String returns the pipeline and the error. No reason is an empty string.
+func (r *Reason) String() string {
+	if r == nil {
+		return ""
+	}
+	return r.Pipeline + ": " + r.Error
 }
 
 // Feed is a job queue: where jobs are claimed and settled.

@@ -33,6 +33,7 @@ type line struct {
 // run works until stop is done and all claimed jobs are settled. What is not published when
 // abort is done goes back to the feed.
 func (l *line) run(stop, abort context.Context) error {
+	defer l.nozzle.keep()()
 	claimed, transformed, published := make(chan *batch), make(chan *batch), make(chan *batch)
 	go func() {
 		defer close(claimed)
@@ -149,8 +150,8 @@ func (l *line) settlement(job *Job, j judgement) Settlement {
 	if j.verdict == Finish {
 		return s
 	}
-	s.Reason = j.pipeline.Name + ": " + j.reason.Error()
 	attempt := job.Cancelled + 1
+	s.Reason = &Reason{Pipeline: j.pipeline.Name, Host: HostOf(j.reason), Error: j.reason.Error(), Attempts: attempt}
 	if j.verdict == Cancel && attempt >= l.attempts {
 		s.Verdict = Stall
 	}

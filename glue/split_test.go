@@ -83,7 +83,7 @@ func TestSplit(t *testing.T) {
 		if len(counts) != 8 || counts["slow#1"] != 1 || counts["later#1"] != 1 || counts["later#2"] != 1 {
 			t.Errorf("published: %v", counts)
 		}
-		if s := state.Done["bad"]; s.Verdict != glue.Stall || s.Reason != "p: stage judge: is bad" || len(state.Finished) != 5 {
+		if s := state.Done["bad"]; s.Verdict != glue.Stall || s.Reason.String() != "p: stage judge: is bad" || len(state.Finished) != 5 {
 			t.Errorf("bad: %+v, finished %v", s, state.Finished)
 		}
 		stages := e.ledger.Sums().Pipelines[0].Stages

@@ -66,3 +66,23 @@ func Detail(err error) error {
 	}
 	return nil
 }
+
+// hostError is an error of one push host.
+type hostError struct {
+	host string
+	err  error
+}
+
+func (e *hostError) Error() string { return "host " + e.host + ": " + e.err.Error() }
+func (e *hostError) Unwrap() error { return e.err }
+
+// AtHost returns err as the error of a push host, whose name its text begins with.
+func AtHost(host string, err error) error { return &hostError{host, err} }
+
+// HostOf returns the push host whose error err is, or wraps; an empty string if it is none.
+func HostOf(err error) string {
+	if at, is := errors.AsType[*hostError](err); is {
+		return at.host
+	}
+	return ""
+}

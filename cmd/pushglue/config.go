@@ -40,6 +40,9 @@ type config struct {
 	Attempts        int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
 	RetryBudget     time.Duration `split_words:"true" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
 	Drain           time.Duration `split_words:"true" default:"10s" desc:"how long to finish what is claimed when told to stop"`
+	Lease           time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
+	LeaseOthers     time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
+	Standby         bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
 	HTTPAddr        string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
 	LogLevel        string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
@@ -71,6 +74,8 @@ func readConfig() (config, error) {
 	check(c.InFlight >= 4*c.Batch, "IN_FLIGHT", "%d is less than 4 batches of %d", c.InFlight, c.Batch)
 	check(c.PushConnections >= 1 && c.PushConnections <= 64, "PUSH_CONNECTIONS", "%d is not from 1 to 64", c.PushConnections)
 	check(c.ReplayMessages >= 0, "REPLAY_MESSAGES", "%d is less than 0", c.ReplayMessages)
+	check(c.Lease >= time.Second, "LEASE", "%s is less than 1s", c.Lease)
+	check(c.LeaseOthers >= 0, "LEASE_OTHERS", "%s is less than 0s", c.LeaseOthers)
 	check(c.Attempts >= 1, "ATTEMPTS", "%d is less than 1", c.Attempts)
 	for _, d := range []struct {
 		name string

@@ -189,7 +189,11 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]glue.Feed, error) {
 	feeds := make([]glue.Feed, len(names))
 	for i, name := range names {
-		feed, err := openFeed(rdb, c, name)
+		options := []thoonk.Option{thoonk.WithLease(c.Lease, c.LeaseOthers)}
+		if c.Standby {
+			options = append(options, thoonk.WithStandby())
+		}
+		feed, err := openFeed(rdb, c, name, options...)
 		if err != nil {
 			return nil, err
 		}
@@ -198,10 +202,10 @@ func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]glue.Feed
 	return feeds, nil
 }
 
-func openFeed(rdb redis.UniversalClient, c config, name string) (*thoonk.Feed, error) {
+func openFeed(rdb redis.UniversalClient, c config, name string, options ...thoonk.Option) (*thoonk.Feed, error) {
 	dialect, err := thoonk.ParseDialect(c.Dialect)
 	if err != nil {
 		return nil, err
 	}
-	return thoonk.NewFeed(rdb, name, dialect)
+	return thoonk.NewFeed(rdb, name, dialect, options...)
 }

@@ -101,7 +101,7 @@ func TestTheGuiltyMessageOfAGroupStalls(t *testing.T) {
 		long := strings.Repeat("z", 30)
 		state := h.coalesce("x", long, "y")
 		h.want("one", `[{"id":"1","data":"x"},{"id":"2","data":"`+long+`"},{"id":"3","data":"y"}]`, "x", long, "y")
-		if s := state.Done["2"]; s.Verdict != glue.Stall || !strings.Contains(s.Reason, "413") || len(state.Finished) != 2 {
+		if s := state.Done["2"]; s.Verdict != glue.Stall || !strings.Contains(s.Reason.Error, "413") || len(state.Finished) != 2 {
 			t.Errorf("2: %+v, finished %v", s, state.Finished)
 		}
 	})

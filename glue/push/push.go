@@ -300,11 +300,11 @@ func (p *Publisher) outcome(b *batch, i int) error {
 		switch {
 		case r.has[n]:
 		case errors.Is(err, errUnsent):
-			down = fmt.Errorf("host %s: %w", h.name, errDown)
+			down = glue.AtHost(h.name, errDown)
 		case glue.IsPermanent(err):
-			permanent = fmt.Errorf("host %s: %w", h.name, err)
+			permanent = glue.AtHost(h.name, err)
 		default:
-			temporary = fmt.Errorf("host %s: %w", h.name, err)
+			temporary = glue.AtHost(h.name, err)
 		}
 	}
 	accepted := count(r.has)

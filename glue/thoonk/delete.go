@@ -14,7 +14,7 @@ func (f *Feed) Delete(ctx context.Context) error {
 	}
 	// One by one: a transaction over all would hold Redis for as long as a long queue takes. The configuration goes
 	// last, so that what is left after an error is still a feed.
-	for _, key := range []string{k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.publishes, k.finishes, k.config} {
+	for _, key := range []string{k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.publishes, k.finishes, k.active, k.reasons, k.config} {
 		if err := f.rdb.Unlink(ctx, key).Err(); err != nil {
 			return f.failed("delete", err)
 		}

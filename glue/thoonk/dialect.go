@@ -45,6 +45,10 @@ type keys struct {
 	publishes string // counter: jobs ever put
 	finishes  string // counter: jobs ever finished
 
+	// No Thoonk has these.
+	active  string // string: who is the active daemon, with WithStandby
+	reasons string // hash: id -> why the job is stalled
+
 	results string // channel: id NUL result, when a job finishes with one
 }
 
@@ -65,6 +69,8 @@ func (d Dialect) keys(feed string) keys {
 		stalled:   name("stalled"),
 		publishes: name("publishes"),
 		finishes:  name("finishes"),
+		active:    name("pushglue.active"),
+		reasons:   name("pushglue.reasons"),
 		results:   results + feed,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -29,6 +30,9 @@ type Feed struct {
 
 	instance string      // names this producer in notices about the feed
 	exists   atomic.Bool // the feed is known to be in Redis
+
+	lease, othersLease time.Duration
+	standby            *standby // nil without the option
 
 	mu     sync.Mutex
 	leases []*lease // claims of this Feed that are not settled
@@ -75,6 +79,7 @@ func NewFeed(rdb redis.UniversalClient, name string, d Dialect, options ...Optio
 		name:     name,
 		keys:     d.keys(name),
 		instance: newID(),
+		lease:    30 * time.Second,
 	}
 	for _, option := range options {
 		if err := option(f); err != nil {

@@ -106,7 +106,8 @@ func isNil(err error) bool { return errors.Is(err, redis.Nil) }
 type Record struct {
 	glue.Job
 	State     State
-	ClaimedAt time.Time // zero unless the job is claimed
+	ClaimedAt time.Time    // zero unless the job is claimed
+	Reason    *glue.Reason // why the job is stalled, and since when; nil if it is not, or was stalled by another worker
 }
 
 // Job returns one job. The error is ErrNoJob if the feed does not hold it. A lost job (see Lost)
@@ -119,6 +120,7 @@ func (f *Feed) Job(ctx context.Context, id string) (Record, error) {
 	put := tx.ZScore(ctx, k.published, id)
 	claimed := tx.ZScore(ctx, k.claimed, id)
 	stalled := tx.SIsMember(ctx, k.stalled, id)
+	reason := tx.HGet(ctx, k.reasons, id)
 	if err := execute(ctx, tx); err != nil {
 		return Record{}, f.failed("read a job of", err)
 	}
@@ -127,6 +129,9 @@ func (f *Feed) Job(ctx context.Context, id string) (Record, error) {
 	}
 	record := Record{Job: glue.Job{ID: id, Feed: f.name, Payload: []byte(payload.Val()), Cancelled: cancellations(cancelled.Val()), Put: scoreTime(put.Val())}}
 	record.State, record.ClaimedAt = place(stalled.Val(), claimed)
+	if record.State == Stalled {
+		record.Reason = decodeReason(reason.Val())
+	}
 	return record, nil
 }
 
@@ -155,10 +160,11 @@ func cancellations(stored string) int {
 type Entry struct {
 	ID        string
 	State     State
-	Put       time.Time // zero for a stalled job, as a rule: its time is taken away
-	ClaimedAt time.Time // zero unless the job is claimed
-	Cancelled int       // times the job went back to the feed
-	Size      int       // of the payload, in bytes
+	Put       time.Time    // zero for a stalled job, as a rule: its time is taken away
+	ClaimedAt time.Time    // zero unless the job is claimed
+	Cancelled int          // times the job went back to the feed
+	Size      int          // of the payload, in bytes
+	Reason    *glue.Reason // as in Record
 }
 
 // Describe returns what the feed holds of these jobs, in their order, and leaves out those that it
@@ -187,6 +193,7 @@ func (f *Feed) describe(ctx context.Context, entries []Entry, ids []string) ([]E
 	put := tx.ZMScore(ctx, k.published, ids...)
 	cancelled := tx.HMGet(ctx, k.cancelled, ids...)
 	stalled := tx.SMIsMember(ctx, k.stalled, anySlice(ids)...)
+	reasons := tx.HMGet(ctx, k.reasons, ids...)
 	if err := execute(ctx, tx); err != nil {
 		return nil, err
 	}
@@ -198,6 +205,9 @@ func (f *Feed) describe(ctx context.Context, entries []Entry, ids []string) ([]E
 		entry.State, entry.ClaimedAt = place(stalled.Val()[i], claimed[i])
 		if times, ok := cancelled.Val()[i].(string); ok {
 			entry.Cancelled = cancellations(times)
+		}
+		if reason, ok := reasons.Val()[i].(string); ok && entry.State == Stalled {
+			entry.Reason = decodeReason(reason)
 		}
 		entries = append(entries, entry)
 	}

@@ -90,18 +90,27 @@ func (f *Feed) Lost(ctx context.Context, age time.Duration, limit int) ([]string
 //
 // Each job that is queued or lost costs a walk over the queue, in a call of its own.
 func (f *Feed) Recover(ctx context.Context, ids ...string) (queued []string, err error) {
+	return f.recover(ctx, true, ids...)
+}
+
+// recover is Recover; without putBack it only returns the ids of the jobs that are lost.
+func (f *Feed) recover(ctx context.Context, putBack bool, ids ...string) (lost []string, err error) {
 	k := &f.keys
+	do := "look"
+	if putBack {
+		do = "put"
+	}
 	for len(ids) > 0 {
 		part := ids[:min(len(ids), chunk)]
-		args := recoverScript.call(len(part), k.ids, k.items, k.claimed, k.stalled)
-		done, back, err := recoverScript.counted(ctx, f.rdb, append(args, anySlice(part)...))
-		queued = append(queued, back...)
+		args := append(recoverScript.call(1+len(part), k.ids, k.items, k.claimed, k.stalled), do)
+		done, found, err := recoverScript.counted(ctx, f.rdb, append(args, anySlice(part)...))
+		lost = append(lost, found...)
 		if err != nil {
-			return queued, f.failed("recover jobs of", err)
+			return lost, f.failed("recover jobs of", err)
 		}
 		ids = ids[done:]
 	}
-	return queued, nil
+	return lost, nil
 }
 
 // AnyAge is an age that every job and every claim has, also one with a time in the future.

@@ -83,6 +83,6 @@ func (f *Feed) Purge(ctx context.Context, state State, until time.Time, limit in
 // whose jobs it deleted.
 func (f *Feed) remove(ctx context.Context, s script, args []any) (done int, gone []string, err error) {
 	k := &f.keys
-	call := s.call(len(args), k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled)
+	call := s.call(len(args), k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.reasons)
 	return s.counted(ctx, f.rdb, append(call, args...))
 }

@@ -19,6 +19,9 @@ var (
 	settleScript  = newScript("settle")
 	extendScript  = newScript("extend")
 	reapScript    = newScript("reap")
+	electScript   = newScript("elect")
+	resignScript  = newScript("resign")
+	sweepScript   = newScript("sweep")
 	cancelScript  = newScript("cancel")
 	recoverScript = newScript("recover")
 	retryScript   = newScript("retry")
@@ -76,6 +79,11 @@ func (s script) counted(ctx context.Context, rdb redis.UniversalClient, c call) 
 	}
 	n, err = strconv.Atoi(reply[0])
 	return n, reply[1:], err
+}
+
+// text runs the script and returns its reply, a string.
+func (s script) text(ctx context.Context, rdb redis.UniversalClient, c call) (string, error) {
+	return run(ctx, rdb, s, c, redis.NewStringCmd).Result()
 }
 
 // integer runs the script and returns its reply, an integer.

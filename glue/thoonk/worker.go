@@ -21,7 +21,12 @@ const blockTime = time.Second
 //
 // A script cannot block. Moving the next id from the head of the list to the head of the same list
 // can, changes nothing, and so holds no job that could be lost.
+//
+// A daemon that stands by waits for its turn.
 func (f *Feed) Wait(ctx context.Context) error {
+	if !f.mayClaim() {
+		return f.standby.waitForRole(ctx)
+	}
 	err := f.rdb.BLMove(ctx, f.keys.ids, f.keys.ids, "RIGHT", "RIGHT", blockTime).Err()
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -41,12 +46,12 @@ func (f *Feed) Wait(ctx context.Context) error {
 //
 // If a later step fails, the jobs of the earlier ones are returned without an error: they are
 // claimed, and the error will come back at the next call. A claim whose answer is lost on the way
-// stays until Reap ends it.
+// stays until Reap ends it. A daemon that stands by claims nothing.
 //
 // Source: contract.txt, "Get".
 func (f *Feed) Claim(ctx context.Context, limit int) ([]glue.Job, error) {
 	var jobs []glue.Job
-	for len(jobs) < limit {
+	for len(jobs) < limit && f.mayClaim() {
 		want := min(limit-len(jobs), chunk)
 		more, popped, err := f.claim(ctx, want)
 		if err != nil && len(jobs) == 0 {
@@ -73,8 +78,14 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 	k := &f.keys
 	f.moving.RLock()
 	defer f.moving.RUnlock()
-	args := claimScript.call(2, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled)
-	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, k.results))
+	args := claimScript.call(4, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.active)
+	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant(), k.results))
+	if f.standby != nil && (err != nil || reply[0] == "refused") {
+		// The keeper finds out who is the active one. If the answer to a claim was lost, it also takes
+		// back what was claimed, before more is: so that its place in the order is kept.
+		f.standby.active.Store(false)
+		return nil, 0, err
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -137,7 +148,8 @@ func scoreTime(score float64) time.Time {
 // stay on the queue; the claim that pops it drops it. Cancel, Stall and Release end the claim that
 // the settlement names, and change nothing if it was ended or replaced by another; without a Claim
 // they end whatever claim there is. Released jobs come out again in the
-// order of settlements, before all that is queued. Reasons are not stored.
+// order of settlements, before all that is queued. The reason of a job that stalls is kept until it is
+// stalled no more; see Describe and Job.
 //
 // Source: contract.txt, "Finish", "Cancel" and "Stall".
 func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error {
@@ -151,7 +163,7 @@ func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error 
 	for len(finished)+len(others) > 0 {
 		n := min(len(finished), chunk)
 		m := min(len(others), (chunk-n)*verdictArgs)
-		args := settleScript.call(2+n+m, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.finishes)
+		args := settleScript.call(2+n+m, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.finishes, k.reasons)
 		args = append(args, k.results, strconv.Itoa(n))
 		args = append(args, finished[:n]...)
 		args = append(args, others[:m]...)
@@ -165,8 +177,8 @@ func (f *Feed) Settle(ctx context.Context, settlements []glue.Settlement) error 
 }
 
 // verdictArgs is how many of the settle script's arguments make one verdict that is not a plain
-// finish: verdict, id, and a result or the time of the claim.
-const verdictArgs = 3
+// finish: verdict, id, a result or the time of the claim, and why.
+const verdictArgs = 4
 
 // plan sorts settlements into the settle script's arguments: ids of jobs that finish without a
 // result, and other verdicts. The job to be released first is last, for it goes on top.
@@ -180,16 +192,18 @@ func (f *Feed) plan(settlements []glue.Settlement) (finished, others []any, err 
 		case s.Verdict == glue.Finish && s.Result == nil:
 			finished = append(finished, s.JobID)
 		case s.Verdict == glue.Finish:
-			others = append(others, "finish", s.JobID, s.Result)
-		case s.Verdict == glue.Cancel || s.Verdict == glue.Stall:
-			others = append(others, s.Verdict.String(), s.JobID, score(s))
+			others = append(others, "finish", s.JobID, s.Result, "")
+		case s.Verdict == glue.Cancel:
+			others = append(others, "cancel", s.JobID, score(s), "")
+		case s.Verdict == glue.Stall:
+			others = append(others, "stall", s.JobID, score(s), encodeReason(s.Reason))
 		case s.Verdict != glue.Release:
 			return nil, nil, fmt.Errorf("job %s has no verdict", s.JobID)
 		}
 	}
 	for i := range slices.Backward(settlements) {
 		if s := &settlements[i]; s.Verdict == glue.Release {
-			others = append(others, "release", s.JobID, score(s))
+			others = append(others, "release", s.JobID, score(s), "")
 		}
 	}
 	return finished, others, nil
@@ -202,7 +216,7 @@ func (f *Feed) plan(settlements []glue.Settlement) (finished, others []any, err 
 func (f *Feed) Retry(ctx context.Context, ids ...string) (queued []string, err error) {
 	k := &f.keys
 	for part := range slices.Chunk(ids, chunk) {
-		args := retryScript.call(len(part), k.ids, k.items, k.published, k.stalled)
+		args := retryScript.call(len(part), k.ids, k.items, k.published, k.stalled, k.reasons)
 		reply, err := retryScript.strings(ctx, f.rdb, append(args, anySlice(part)...))
 		if err != nil {
 			return queued, f.failed("retry jobs of", err)

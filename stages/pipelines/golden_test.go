@@ -117,7 +117,7 @@ func runComments(t *testing.T, payloads [][]byte) (published, stalled map[string
 		}
 		for id, s := range feed.State().Done {
 			if s.Verdict == glue.Stall {
-				stalled[id] = s.Reason
+				stalled[id] = s.Reason.String()
 			}
 		}
 	})

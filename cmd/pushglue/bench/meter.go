@@ -95,6 +95,13 @@ func (f *meteredFeed) Claim(ctx context.Context, limit int) ([]glue.Job, error) 
 	return jobs, err
 }
 
+// Keep implements glue.Keeper.
+func (f *meteredFeed) Keep(ctx context.Context, report func(glue.Kept, error)) {
+	if keeper, ok := f.Feed.(glue.Keeper); ok {
+		keeper.Keep(ctx, report)
+	}
+}
+
 func (f *meteredFeed) Settle(ctx context.Context, settlements []glue.Settlement) error {
 	err := f.Feed.Settle(ctx, settlements)
 	if err == nil {

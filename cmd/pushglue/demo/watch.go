@@ -79,6 +79,13 @@ func (f *watchedFeed) Claim(ctx context.Context, limit int) ([]glue.Job, error) 
 	return jobs, err
 }
 
+// Keep implements glue.Keeper.
+func (f *watchedFeed) Keep(ctx context.Context, report func(glue.Kept, error)) {
+	if keeper, ok := f.Feed.(glue.Keeper); ok {
+		keeper.Keep(ctx, report)
+	}
+}
+
 // Settle implements glue.Feed.
 func (f *watchedFeed) Settle(ctx context.Context, settlements []glue.Settlement) error {
 	start := time.Now()

@@ -36,6 +36,8 @@ func Feed(t *testing.T, connect func(testing.TB) redis.UniversalClient, d thoonk
 		{"payloads are any bytes", testPayloads},
 		{"cancel", testCancel},
 		{"stall and retry", testStall},
+		{"why a job is stalled", testReasons},
+		{"reasons go with their jobs", testReasonsGo},
 		{"release", testRelease},
 		{"release many", testReleaseMany},
 		{"a mixed settlement", testMixed},

@@ -29,12 +29,14 @@ type rawFeed struct {
 	name                                                                      string
 	ids, items, published, claimed, cancelled, stalled, publishes, finishes   string
 	feeds, config, finishChannel, putChannel, claimChannel, misspeltPublished string
+	reasons                                                                   string // of pushglue's own
 }
 
 func newRawFeed(tb testing.TB, rdb redis.UniversalClient, d thoonk.Dialect, name string) rawFeed {
 	r := rawFeed{tb: tb, ctx: context.Background(), rdb: rdb, name: name}
 	switch d {
 	case thoonk.ThoonkPy:
+		r.reasons = "feed.pushglue.reasons:" + name
 		r.ids, r.items = "feed.ids:"+name, "feed.items:"+name
 		r.published, r.claimed = "feed.published:"+name, "feed.claimed:"+name
 		r.cancelled, r.stalled = "feed.cancelled:"+name, "feed.stalled:"+name
@@ -43,6 +45,7 @@ func newRawFeed(tb testing.TB, rdb redis.UniversalClient, d thoonk.Dialect, name
 		r.putChannel, r.claimChannel = "feed.publishes:"+name, "feed.claimed:"+name
 	case thoonk.ThoonkJS:
 		r.js = true
+		r.reasons = "job.pushglue.reasons:" + name
 		r.ids, r.items = "job.ids:"+name, "job.items:"+name
 		r.published, r.claimed = "job.published:"+name, "job.claimed:"+name
 		r.cancelled, r.stalled = "job.cancelled:"+name, "job.stalled:"+name
@@ -88,7 +91,7 @@ func (r rawFeed) putAs(ctx context.Context, id, payload string, priority bool) e
 func OnlyCounters(tb testing.TB, rdb redis.UniversalClient, d thoonk.Dialect, feed string) {
 	tb.Helper()
 	r := newRawFeed(tb, rdb, d, feed)
-	for _, key := range []string{r.ids, r.items, r.published, r.claimed, r.cancelled, r.stalled} {
+	for _, key := range []string{r.ids, r.items, r.published, r.claimed, r.cancelled, r.stalled, r.reasons} {
 		kind, err := rdb.Type(r.ctx, key).Result()
 		if err != nil {
 			tb.Fatalf("read the type of %s: %v", key, err)

@@ -104,9 +104,9 @@ func testMixed(f *feedTest) {
 	f.check("settle", f.feed.Settle(f.Context(), []glue.Settlement{
 		{JobID: ids[0], Verdict: glue.Release},
 		{JobID: ids[1], Verdict: glue.Finish},
-		{JobID: ids[2], Verdict: glue.Cancel, Reason: "busy"},
+		{JobID: ids[2], Verdict: glue.Cancel, Reason: &glue.Reason{Error: "busy"}},
 		{JobID: ids[3], Verdict: glue.Release},
-		{JobID: ids[4], Verdict: glue.Stall, Reason: "bad"},
+		{JobID: ids[4], Verdict: glue.Stall, Reason: &glue.Reason{Error: "bad"}},
 		{JobID: ids[5], Verdict: glue.Finish, Result: []byte("result")},
 		{JobID: ids[6], Verdict: glue.Cancel},
 	}))

@@ -6,14 +6,16 @@
 -- KEYS[4]  zset  id -> time claimed, ms
 -- KEYS[5]  hash  id -> times cancelled
 -- KEYS[6]  set   stalled ids
+-- KEYS[7]  string  who is the active one, of those that have to be
 -- ARGV[1]  how many ids to pop, 1 to 1,000
 -- ARGV[2]  channel of the notices, or an empty string for none
--- ARGV[3]  channel of the results
+-- ARGV[3]  who claims and has to be the active one; an empty string for anybody
+-- ARGV[4]  channel of the results
 --
 -- Returns strings: a head, then id and payload of each job. The head's words are the time in ms, the
 -- number of ids popped, the time in 1/4096 ms, and for each job the times cancelled and the time put
 -- as it is stored, or 0; the last one is how many clients wait for results. In a cluster it knows
--- those of its own node only.
+-- those of its own node only. Or the only word is refused: another one is active, or nobody.
 --
 -- The nth job is claimed n/4096 ms after that, so that their order can be restored: it takes Redis longer
 -- to claim one. No claim is of a whole ms, so it is of pushglue: thoonk.py and thoonk.js write whole ones.
@@ -26,6 +28,9 @@
 
 -- An error ends a script and takes nothing back, so all that can fail comes before the first write:
 -- a key of the wrong type must not cost the jobs that were popped.
+if ARGV[3] ~= '' and redis.call('GET', KEYS[7]) ~= ARGV[3] then
+  return {'refused'}
+end
 local tail = redis.call('LRANGE', KEYS[1], -tonumber(ARGV[1]), -1)
 local popped = #tail
 if popped == 0 then
@@ -43,7 +48,7 @@ local at = ms * 4096 + math.floor(time[2] % 1000 * 4.096)
 local whole = (ms + 1) * 4096
 
 -- Whoever may not ask learns of none.
-local waiting = redis.pcall('PUBSUB', 'NUMSUB', ARGV[3])[2] or 0
+local waiting = redis.pcall('PUBSUB', 'NUMSUB', ARGV[4])[2] or 0
 
 local payloads = redis.call('HMGET', KEYS[2], unpack(ids))
 local put = redis.call('ZMSCORE', KEYS[3], unpack(ids))

@@ -6,6 +6,7 @@
 -- KEYS[4]  zset  id -> time claimed, ms
 -- KEYS[5]  hash  id -> times cancelled
 -- KEYS[6]  set   stalled ids
+-- KEYS[7]  hash  id -> why it is stalled
 -- ARGV[1]  queued or claimed
 -- ARGV[2]  the latest time to delete, ms
 -- ARGV[3]  how many ids to take at most, 1 to 1,000: queued ones from the head of the queue,
@@ -26,6 +27,7 @@ redis.call('HLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 redis.call('HLEN', KEYS[5])
 redis.call('SCARD', KEYS[6])
+redis.call('HLEN', KEYS[7])
 
 local taken, reply, gone, seen = 0, {''}, {}, {}
 local function take(id)
@@ -102,6 +104,7 @@ if #gone > 0 then
   redis.call('ZREM', KEYS[4], unpack(gone))
   redis.call('HDEL', KEYS[5], unpack(gone))
   redis.call('SREM', KEYS[6], unpack(gone))
+  redis.call('HDEL', KEYS[7], unpack(gone))
   redis.call('HDEL', KEYS[2], unpack(gone))
 end
 reply[1] = tostring(taken)

@@ -7,6 +7,7 @@
 -- KEYS[4]  zset  id -> time claimed, ms
 -- KEYS[5]  hash  id -> times cancelled
 -- KEYS[6]  set   stalled ids
+-- KEYS[7]  hash  id -> why it is stalled
 -- ARGV[1]  the state that a job must be in: queued, claimed or stalled; an empty string for any
 -- ARGV[2]  first id; more follow, at most 1,000
 --
@@ -21,6 +22,7 @@ redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('HLEN', KEYS[5])
 redis.call('SCARD', KEYS[6])
+redis.call('HLEN', KEYS[7])
 
 local reply = {tostring(#ARGV - 1)}
 for i = 2, #ARGV do
@@ -33,6 +35,7 @@ for i = 2, #ARGV do
   if ARGV[1] == '' or ARGV[1] == state then
     redis.call('ZREM', KEYS[4], id)
     redis.call('SREM', KEYS[6], id)
+    redis.call('HDEL', KEYS[7], id)
     redis.call('ZREM', KEYS[3], id)
     redis.call('HDEL', KEYS[5], id)
     if redis.call('HDEL', KEYS[2], id) == 1 then

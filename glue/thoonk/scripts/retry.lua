@@ -4,6 +4,7 @@
 -- KEYS[2]  hash  id -> payload
 -- KEYS[3]  zset  id -> time put, ms
 -- KEYS[4]  set   stalled ids
+-- KEYS[5]  hash  id -> why it is stalled
 -- ARGV[1]  first id; more follow
 --
 -- Returns the ids that were stalled and are queued now.
@@ -22,6 +23,7 @@ for _, id in ipairs(ARGV) do
     else
       redis.call('ZREM', KEYS[3], id)
     end
+    redis.pcall('HDEL', KEYS[5], id)
     redis.call('SREM', KEYS[4], id)
   end
 end

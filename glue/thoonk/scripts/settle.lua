@@ -7,6 +7,7 @@
 -- KEYS[5]  hash    id -> times cancelled
 -- KEYS[6]  set     stalled ids
 -- KEYS[7]  string  jobs ever finished
+-- KEYS[8]  hash    id -> why it is stalled
 -- ARGV[1]  channel of the results
 -- ARGV[2]  number n of jobs that finish without a result, 0 to 1,000
 -- ARGV[3]  their ids, up to ARGV[2+n]
@@ -14,18 +15,31 @@
 -- ARGV[4+n]  its id
 -- ARGV[5+n]  finish: the result to publish. Otherwise: the time of the claim, in ms, that the
 --            verdict belongs to, or two of them if it is not known which, or an empty string for any
---            claim. Further triples follow.
+--            claim. 
+-- ARGV[6+n]  stall: a JSON object that says why, or an empty string. Further quadruples follow.
 --
 -- Released jobs go to the right end one by one, so the one to come out first comes last.
 -- Returns the number of jobs on which a verdict took effect.
 
 local applied = 0
 
+-- keep keeps why a job is stalled, with the time in ms. An error of it must not cost the job.
+local function keep(id, reason)
+  if reason == '' then
+    redis.pcall('HDEL', KEYS[8], id)
+    return
+  end
+  local time = redis.call('TIME')
+  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  redis.pcall('HSET', KEYS[8], id, '{"at":' .. now .. ',' .. string.sub(reason, 2))
+end
+
 local function finish(id, result)
   redis.call('ZREM', KEYS[4], id)
   redis.call('HDEL', KEYS[5], id)
   redis.call('ZREM', KEYS[3], id)
   redis.call('SREM', KEYS[6], id)
+  redis.pcall('HDEL', KEYS[8], id)
   if redis.call('HDEL', KEYS[2], id) == 1 then
     redis.call('INCR', KEYS[7])
     redis.call('PUBLISH', ARGV[1], id .. '\0' .. result)
@@ -77,13 +91,16 @@ if plain > 0 then
   if redis.call('EXISTS', KEYS[6]) == 1 then
     redis.call('SREM', KEYS[6], unpack(ARGV, 3, last))
   end
+  if redis.call('EXISTS', KEYS[8]) == 1 then
+    redis.pcall('HDEL', KEYS[8], unpack(ARGV, 3, last))
+  end
   applied = redis.call('HDEL', KEYS[2], unpack(ARGV, 3, last))
   if applied > 0 then
     redis.call('INCRBY', KEYS[7], applied)
   end
 end
 
-for i = plain + 3, #ARGV, 3 do
+for i = plain + 3, #ARGV, 4 do
   local verdict, id, extra = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if verdict == 'finish' then
     finish(id, extra)
@@ -94,6 +111,7 @@ for i = plain + 3, #ARGV, 3 do
     elseif verdict == 'stall' then
       redis.call('HDEL', KEYS[5], id)
       redis.call('SADD', KEYS[6], id)
+      keep(id, ARGV[i + 3])
       redis.call('ZREM', KEYS[3], id)
     elseif verdict == 'release' then
       redis.call('RPUSH', KEYS[1], id)

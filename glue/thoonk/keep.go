@@ -1,0 +1,132 @@
+package thoonk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pushglue/glue"
+)
+
+// keepTimeout bounds one round of a keeper.
+const keepTimeout = 5 * time.Second
+
+var _ glue.Keeper = (*Feed)(nil)
+
+// WithLease sets how old a claim may become before its worker counts as dead: own for claims of pushglue,
+// whose daemons extend theirs in time, 30 seconds by default and one at least; others for those of other workers,
+// who do not, 0 to leave them alone. All daemons of a feed should have the same.
+func WithLease(own, others time.Duration) Option {
+	return func(f *Feed) error {
+		if own < time.Second {
+			return errors.New("a lease is less than 1s")
+		}
+		f.lease, f.othersLease = own, max(0, others)
+		return nil
+	}
+}
+
+// keeper is one run of Keep.
+type keeper struct {
+	*Feed
+	reapFrom time.Time // not before, so that others can extend their claims first
+
+	server, local time.Time // at the last round
+
+	lookFrom time.Time // for lost jobs and old reasons, not before
+	suspects map[string]*suspect
+	sweepAt  string // where sweep goes on
+}
+
+// Keep implements glue.Keeper. Claims of this Feed are extended when the oldest is older than a third of the
+// lease. Those of dead workers end (Reap), and lost jobs come back (repair), but not while this daemon
+// stands by. After Redis was away, and when its clock was set, it waits for a third of the lease before it
+// ends a claim: others may have been kept from extending theirs.
+func (f *Feed) Keep(ctx context.Context, report func(glue.Kept, error)) {
+	k := keeper{Feed: f}
+	k.giveOthersTime()
+	defer k.resign()
+	period := f.lease / 6
+	if f.standby != nil {
+		period = min(period, time.Second)
+	}
+	for {
+		kept, err := k.round(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		report(kept, err)
+		if !glue.Sleep(ctx, period) {
+			return
+		}
+	}
+}
+
+// giveOthersTime keeps k from ending claims for now, and from calling jobs lost that it could not look at.
+func (k *keeper) giveOthersTime() {
+	k.reapFrom = time.Now().Add(k.lease / 3)
+	k.suspects = nil
+}
+
+func (k *keeper) round(ctx context.Context) (kept glue.Kept, err error) {
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	defer func() {
+		if err != nil {
+			k.giveOthersTime()
+		}
+	}()
+	now, err := k.Now(ctx)
+	if err != nil {
+		return kept, err
+	}
+	k.watchClock(now)
+	if k.standby != nil {
+		if err := k.stand(ctx, now, &kept); err != nil {
+			return kept, err
+		}
+	}
+	if k.hasOld(now) {
+		ended, err := k.extend(ctx, now)
+		kept.Ended += ended
+		if err != nil {
+			return kept, err
+		}
+	}
+	if kept.Role == glue.Standby || time.Now().Before(k.reapFrom) {
+		return kept, nil
+	}
+	reaped, err := k.Reap(ctx, k.lease, k.othersLease)
+	kept.Reaped, kept.Others = reaped.Own, reaped.Others
+	if err != nil || time.Now().Before(k.lookFrom) {
+		return kept, err
+	}
+	k.lookFrom = time.Now().Add(k.lease / 2)
+	if kept.Recovered, err = k.repair(ctx); err != nil {
+		return kept, err
+	}
+	return kept, k.sweep(ctx)
+}
+
+// watchClock notices when Redis's clock is set, or its machine was suspended.
+func (k *keeper) watchClock(now time.Time) {
+	local := time.Now()
+	if step := now.Sub(k.server) - local.Sub(k.local); !k.server.IsZero() && step.Abs() > k.lease/3 {
+		k.giveOthersTime()
+	}
+	k.server, k.local = now, local
+}
+
+// hasOld reports whether a claim of this Feed is older than a third of the lease, or as far ahead of a
+// clock that was set back.
+func (f *Feed) hasOld(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.held() {
+		age := now.Sub(time.UnixMilli(c.at / ticks))
+		if age.Abs() > f.lease/3 {
+			return true
+		}
+	}
+	return false
+}
