@@ -7,13 +7,17 @@ FUZZTIME ?= 60s
 
 # What the tests run beside Go: a real nginx with Nchan, a real Redis, a real browser; the race detector needs a C compiler.
 # Where they come from elsewhere than from apt, `make test PACKAGES=` skips the check.
-PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium gcc libc6-dev
+PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium openssl gcc libc6-dev iproute2 libfaketime
 INSTALL   = apt-get install -y --no-install-recommends
 
-# What `make bench` measures: a part of the test that holds the tables, such as TestPerformance/latency.
-RUN ?= TestPerformance
+# What `make bench` measures, and which scenarios `make faults` plays: parts of tests, such as TestPerformance/latency or
+# TestRedis/redis_killed.
+RUN ?=
 
-.PHONY: help build test deps lint demo bench fuzz golden clean
+# What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
+SEED ?= 0
+
+.PHONY: help build test deps lint vuln demo bench faults fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +47,9 @@ deps: ## install what the tests need (Debian, as root), or say what is missing
 lint: ## golangci-lint, the version in tools/go.mod (its first build takes a minute)
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 
+vuln: ## govulncheck, the version in tools/go.mod: known vulnerabilities in what the code calls; asks a database on the internet
+	go tool -modfile=tools/go.mod govulncheck ./...
+
 # Not with go run, to which Ctrl-C is an error however well the demo ends.
 demo: build ## the whole path on this machine, in one process
 	@bin/pushglue demo
@@ -51,7 +58,11 @@ demo: build ## the whole path on this machine, in one process
 bench: ## measure everything, in some 15 minutes; the tables go to artifacts/ too
 	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) wrk"
 	mkdir -p artifacts
-	go test -C cmd/pushglue -tags performance -run '$(RUN)' -count 1 -timeout 60m -artifacts -outputdir $(CURDIR)/artifacts
+	go test -C cmd/pushglue -tags performance -run '$(or $(RUN),TestPerformance)' -count 1 -timeout 60m -artifacts -outputdir $(CURDIR)/artifacts
+
+# As root it also plays what needs network namespaces and a small disk; with PUSH_STREAM_MODULE, all of it on push-stream too.
+faults: deps ## kill, cut off and fill up every part under load, for some 20 minutes (a short form is part of test)
+	CGO_ENABLED=1 go test -race -timeout 60m -count 1 -run '$(RUN)' ./cmd/pushglue/faults -args -long -seed $(SEED)
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \

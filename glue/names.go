@@ -50,6 +50,15 @@ func CheckChannel(name string) error {
 	return nil
 }
 
+// privatePrefix begins the names of private channels.
+const privatePrefix = "private:"
+
+// IsPrivate reports whether the shipped nginx takes name for that of a private channel, which only readers
+// with a signed URL get (package sign): it begins with "private:", in whatever case.
+func IsPrivate(name string) bool {
+	return len(name) >= len(privatePrefix) && name[0]|0x20 == 'p' && strings.EqualFold(name[:len(privatePrefix)], privatePrefix)
+}
+
 // isWord reports whether name has one or more of the characters that most names are made of, and no
 // others: no dot either, without which no name is a relative path or ends in a backtrack suffix.
 func isWord(name string) bool {

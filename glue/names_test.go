@@ -51,3 +51,14 @@ func TestCheckToken(t *testing.T) {
 		}
 	}
 }
+
+func TestIsPrivate(t *testing.T) {
+	for name, want := range map[string]bool{
+		"private:": true, "private:ann": true, "Private:ann": true, "PRIVATE:ann": true,
+		"": false, "private": false, "privat:ann": false, "xprivate:ann": false, "%70rivate:ann": false, "thread:17": false,
+	} {
+		if got := glue.IsPrivate(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}

@@ -32,4 +32,7 @@ type Pipeline struct {
 	Target    string // the publisher's name in the pipelines file
 	Publisher Publisher
 	Coalesce  *Coalesce // nil publishes each message by itself
+
+	// MaxPayload is the most bytes of a job's payload; 0 for no limit. A longer one fails for good before any stage has it.
+	MaxPayload int
 }

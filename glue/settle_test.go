@@ -17,7 +17,7 @@ func TestASettlementWithoutAnswerSparesTheNextClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pub gluetest.Publisher
 		tries := 0
-		pub.Outcome = func(ctx context.Context, _ *glue.Message) error {
+		pub.Outcome = func(_ context.Context, _ *glue.Message) error {
 			if tries++; tries <= 2 {
 				return errors.New("answered 500")
 			}

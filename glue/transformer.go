@@ -106,9 +106,22 @@ func newWalker(t *transformer, runs []run, jobs int) *walker {
 
 // begin takes job i on its whole way.
 func (w *walker) begin(ctx context.Context, i int, job *Job) {
+	w.measure(i, job)
+	if !w.wanted(&w.way, i) {
+		return
+	}
 	w.start[0] = NewMessage(job.ID, job.Payload)
 	w.start[0].Job = job
 	w.walk(ctx, &w.way, i, w.start[:])
+}
+
+// measure fails job i for the pipelines to which its payload is too long.
+func (w *walker) measure(i int, job *Job) {
+	for p := range w.runs {
+		if most := w.runs[p].pipeline.MaxPayload; most > 0 && len(job.Payload) > most {
+			w.runs[p].failures[i] = Permanentf("payload has %d bytes, more than %d", len(job.Payload), most)
+		}
+	}
 }
 
 // wants reports whether pipeline p still lacks the messages of job i.

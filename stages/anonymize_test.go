@@ -55,7 +55,7 @@ func TestAnonymizeRefuses(t *testing.T) {
 		``:                                       "name at least one path under drop or hash",
 		`drop: [a..b]`:                           `drop: "a..b": path has an empty name in it`,
 		`drop: [id]`:                             `drop: "id" is the message's id, which readers need as it is`,
-		`{hash: [a], key: {env: NO_SUCH_KEY}}`:   "key: environment variable NO_SUCH_KEY is not set; make a key with `openssl rand -hex 32`",
+		`{hash: [a], key: {env: NO_SUCH_KEY}}`:   "key: environment variable NO_SUCH_KEY is not set, nor is NO_SUCH_KEY_FILE; make a key with `openssl rand -hex 32`",
 		`{hash: [a], key: {env: SHORT_KEY}}`:     "key: environment variable SHORT_KEY holds 12 bytes; a key has at least 16",
 		`{hash: [a], key: {file: ` + file + `}}`: "key: file " + file + " holds 5 bytes; a key has at least 16",
 		`{hash: [a], key: {file: /no/such/key}}`: "key: open /no/such/key: no such file or directory",

@@ -161,8 +161,8 @@ func TestEncryptRefuses(t *testing.T) {
 		`key: {id: k 1, env: SHORT_KEY}`: "key: id contains something other than visible ASCII",
 		`key: {id: k1, env: SHORT_KEY}`:  "key: environment variable SHORT_KEY" + noHex,
 		`key: {id: k1, env: NO_HEX_KEY}`: "key: environment variable NO_HEX_KEY" + noHex,
-		`key: {id: k1, env: NO_KEY}`:     "key: environment variable NO_KEY is not set; make a key with `openssl rand -hex 32`",
-		`key: {id: k1}`:                  "key: environment variable PUSHGLUE_ENCRYPT_KEY is not set; make a key with `openssl rand -hex 32`",
+		`key: {id: k1, env: NO_KEY}`:     "key: environment variable NO_KEY is not set, nor is NO_KEY_FILE; make a key with `openssl rand -hex 32`",
+		`key: {id: k1}`:                  "key: environment variable PUSHGLUE_ENCRYPT_KEY is not set, nor is PUSHGLUE_ENCRYPT_KEY_FILE; make a key with `openssl rand -hex 32`",
 		`key: {id: k1, env: A, file: b}`: "key: give a file or an environment variable, not both",
 		`key: {id: k1, file: /no/key}`:   "key: open /no/key: no such file or directory",
 	})

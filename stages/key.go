@@ -1,13 +1,12 @@
 package stages
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 
 	"pushglue/glue"
+	"pushglue/glue/secret"
 )
 
 // minKeyLen is the least length of a secret key in bytes: 128 bits.
@@ -17,7 +16,7 @@ const minKeyLen = 16
 type keyOptions struct {
 	ID   string `yaml:"id"`   // goes out with what the key made, so that keys can change
 	File string `yaml:"file"` // white space around the key is not part of it
-	Env  string `yaml:"env"`
+	Env  string `yaml:"env"`  // or the one with _FILE behind its name, which names a file
 }
 
 // read returns the key from its file, else from its environment variable, else from the one
@@ -57,18 +56,20 @@ func (o keyOptions) text(defaultEnv string) (key []byte, from string, err error)
 	case o.File != "" && o.Env != "":
 		return nil, "", errors.New("key: give a file or an environment variable, not both")
 	case o.File != "":
-		key, err := os.ReadFile(o.File)
+		text, err := secret.ReadFile(o.File)
 		if err != nil {
 			return nil, "", fmt.Errorf("key: %w", err)
 		}
-		return bytes.TrimSpace(key), "file " + o.File, nil
+		return []byte(text), "file " + o.File, nil
 	case o.Env == "":
 		o.Env = defaultEnv
 	}
-	from = "environment variable " + o.Env
-	value, ok := os.LookupEnv(o.Env)
-	if !ok {
-		return nil, "", fmt.Errorf("key: %s is not set; make a key with `openssl rand -hex 32`", from)
+	text, from, err := secret.Lookup(o.Env)
+	if errors.Is(err, secret.ErrNotSet) {
+		err = fmt.Errorf("%w; make a key with `openssl rand -hex 32`", err)
 	}
-	return bytes.TrimSpace([]byte(value)), from, nil
+	if err != nil {
+		return nil, "", fmt.Errorf("key: %w", err)
+	}
+	return []byte(text), from, nil
 }

@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,6 +72,18 @@ func (r *Route) to(option string, sources []string) error {
 	return nil
 }
 
+// checkChannel reports why the template may not name this channel; nil if it may. What a template's author
+// has not called private does not become so by a value: messages there count as meant for this reader alone.
+func (t *template) checkChannel(name string) error {
+	if err := glue.CheckChannel(name); err != nil {
+		return err
+	}
+	if glue.IsPrivate(name) && !glue.IsPrivate(t.parts[0].text) {
+		return errors.New("channel name is private, and the template does not begin so")
+	}
+	return nil
+}
+
 // NeedsObject implements ObjectUser.
 func (r *Route) NeedsObject() bool { return r.dynamic }
 
@@ -95,7 +108,7 @@ func (r *Route) Process(_ context.Context, m *glue.Message) error {
 		case !ok:
 			continue
 		}
-		if err := glue.CheckChannel(name); err != nil {
+		if err := t.checkChannel(name); err != nil {
 			if r.failInvalid {
 				return glue.Permanentf("%q: %w", t.source, err)
 			}

@@ -51,7 +51,7 @@ func TestBenchPublish(t *testing.T) {
 // TestBenchPublishStalls has a push host that refuses everything.
 func TestBenchPublishStalls(t *testing.T) {
 	store := service.StartRedis(t)
-	host := service.StartNginx(t, service.Nchan, service.NginxFile("nchan/publish.conf", "location = /publish { return 403; }\n"))
+	host := service.StartNginx(t, service.Nchan, service.NginxFile("nchan/publish.conf", "location = /publish { return 413; }\n"))
 	code, out, errs := command(t, "", environment("REDIS_URL="+store.URL(), "PUSH_HOSTS="+host.InternalURL(), "LOG_LEVEL=error"),
 		"bench", "publish", "--jobs", "3")
 	if code != 1 || !strings.Contains(out, "3 settled") || !strings.Contains(out, "3 stalled") || !strings.Contains(errs, "3 jobs stalled") {

@@ -49,7 +49,7 @@ func TestErrors(t *testing.T) {
 		"unknown stage": {"run", nil, strings.Replace(goodPipelines, "json", "jsno", 1), 1, `pushglue: pipelines.yml:4:14: unknown stage "jsno"; did you mean "json"\?\n`},
 		"missing key": {
 			"check", nil, strings.Replace(goodPipelines, "route:", "anonymize: {hash: [a]}, route:", 1), 1,
-			"pushglue: pipelines.yml:4:20: stage anonymize: key: environment variable PUSHGLUE_ANONYMIZE_KEY is not set; make a key with `openssl rand -hex 32`\n",
+			"pushglue: pipelines.yml:4:20: stage anonymize: key: environment variable PUSHGLUE_ANONYMIZE_KEY is not set, nor is PUSHGLUE_ANONYMIZE_KEY_FILE; make a key with `openssl rand -hex 32`\n",
 		},
 		"one file twice": {
 			"check", nil, "pipelines:\n  - {name: a, feed: f, publish: {file: {path: x}}}\n  - {name: b, feed: f, publish: {file: {path: ./x}}}\n", 1,
@@ -109,7 +109,7 @@ func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]struct{ command, text string }{
 		"rnu":                 {"pushglue", `unknown command "rnu"; did you mean run?`},
 		"Job":                 {"pushglue", `unknown command "Job"; did you mean jobs?`},
-		"start":               {"pushglue", `unknown command "start"; there are bench, check, completion, demo, jobs, put, run, try, version`},
+		"start":               {"pushglue", `unknown command "start"; there are bench, check, completion, demo, jobs, put, run, sign, try, version`},
 		"--fast":              {"pushglue", `unknown flag: --fast`},
 		"help rnu":            {"pushglue help", `unknown command "rnu"; did you mean run?`},
 		"run --fast":          {"pushglue run", `unknown flag: --fast`},
@@ -249,7 +249,11 @@ func settingsTable() string {
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")
 	for _, s := range settings() {
-		b.WriteString("| `" + s.name + "` | `" + s.value + "` | " + s.text + " |\n")
+		value := "`" + s.value + "`"
+		if s.value == "" {
+			value = ""
+		}
+		b.WriteString(strings.ReplaceAll("| `"+s.name+"` | "+value+" | "+s.text+" |\n", "|  |", "| |"))
 	}
 	return b.String()
 }

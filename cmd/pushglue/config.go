@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,34 +24,41 @@ const envPrefix = "PUSHGLUE"
 
 // config is the deployment's settings, from the environment. docs/configuration.md is made of it.
 type config struct {
-	RedisURL        string        `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are: one Redis, Sentinel or Cluster, with or without TLS"`
-	Dialect         string        `split_words:"true" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
-	Pipelines       string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
-	PushHosts       []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
-	PushModule      string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
-	PushConnections int           `split_words:"true" default:"1" desc:"connections to each push host, 1 to 64; with more than one, order is kept only among messages with the same first channel"`
-	PushTimeout     time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
-	PushPolicy      string        `split_words:"true" default:"all" desc:"which push hosts must have a message: all that are up, any one, or a number of them"`
-	PushDeadline    time.Duration `split_words:"true" default:"1s" desc:"how long messages wait for push hosts that are slower than others"`
-	ReplayMessages  int           `split_words:"true" default:"10000" desc:"most messages that are kept for push hosts that are behind or were restarted"`
-	ReplayTime      time.Duration `split_words:"true" default:"30s" desc:"how long they are kept"`
-	SkipEmpty       bool          `split_words:"true" default:"false" desc:"send a push host nothing that nobody listens to there; push-stream that stores nothing only"`
-	Batch           int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
-	InFlight        int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
-	Attempts        int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
-	RetryBudget     time.Duration `split_words:"true" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
-	Drain           time.Duration `split_words:"true" default:"10s" desc:"how long to finish what is claimed when told to stop"`
-	Lease           time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
-	LeaseOthers     time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
-	Standby         bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
-	HTTPAddr        string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
-	LogLevel        string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	RedisURL              string        `split_words:"true" default:"redis://127.0.0.1:6379/0" desc:"where the feeds are: one Redis, Sentinel or Cluster, with or without TLS"`
+	RedisURLFile          string        `split_words:"true" desc:"a file with the Redis URL in it, in the place of PUSHGLUE_REDIS_URL"`
+	Dialect               string        `split_words:"true" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
+	Pipelines             string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
+	PushHosts             []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
+	PushModule            string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
+	PushConnections       int           `split_words:"true" default:"1" desc:"connections to each push host, 1 to 64; with more than one, order is kept only among messages with the same first channel"`
+	PushCA                string        `split_words:"true" desc:"for https: a PEM file of the authorities that sign the push hosts' certificates; the system's by default"`
+	PushCert              string        `split_words:"true" desc:"for https: a PEM file with the certificate that push hosts are shown; read for each connection"`
+	PushCertKey           string        `split_words:"true" desc:"for https: a PEM file with the key of PUSHGLUE_PUSH_CERT"`
+	PushAuthorization     string        `split_words:"true" desc:"the Authorization header of requests to push hosts, such as Basic … or Bearer …; a secret"`
+	PushAuthorizationFile string        `split_words:"true" desc:"a file with that header in it, in the place of PUSHGLUE_PUSH_AUTHORIZATION"`
+	PushTimeout           time.Duration `split_words:"true" default:"5s" desc:"for a connection to a push host, and for each of its answers"`
+	PushPolicy            string        `split_words:"true" default:"all" desc:"which push hosts must have a message: all that are up, any one, or a number of them"`
+	PushDeadline          time.Duration `split_words:"true" default:"1s" desc:"how long messages wait for push hosts that are slower than others"`
+	ReplayMessages        int           `split_words:"true" default:"10000" desc:"most messages that are kept for push hosts that are behind or were restarted"`
+	ReplayTime            time.Duration `split_words:"true" default:"30s" desc:"how long they are kept"`
+	SkipEmpty             bool          `split_words:"true" default:"false" desc:"send a push host nothing that nobody listens to there; push-stream that stores nothing only"`
+	MaxPayload            int           `split_words:"true" default:"1048576" desc:"most bytes of a job's payload, up to 16777216; a longer one stalls its job before any stage reads it"`
+	Batch                 int           `split_words:"true" default:"256" desc:"most jobs of one claim, 1 to 1000"`
+	InFlight              int           `split_words:"true" default:"1024" desc:"most jobs of one feed in this process; at least 4 batches"`
+	Attempts              int           `split_words:"true" default:"5" desc:"times a job is tried before it is stalled"`
+	RetryBudget           time.Duration `split_words:"true" default:"5s" desc:"how long a failed job is retried before it goes back to the feed"`
+	Drain                 time.Duration `split_words:"true" default:"10s" desc:"how long to finish what is claimed when told to stop"`
+	Lease                 time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
+	LeaseOthers           time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
+	Standby               bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
+	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
+	LogLevel              string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
 
 // readConfig reads the environment and checks each value by itself. It reports all errors.
 func readConfig() (config, error) {
 	var c config
-	errs := c.read()
+	errs := append(c.read(), c.readSecrets()...)
 	check := func(ok bool, name, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("%s_%s: %s", envPrefix, name, fmt.Sprintf(format, args...)))
@@ -66,10 +74,17 @@ func readConfig() (config, error) {
 	check(err == nil, "PUSH_POLICY", "%v", err)
 	err = push.CheckHosts(c.PushHosts)
 	check(err == nil, "PUSH_HOSTS", "%v", err)
+	_, err = push.TLSFiles{Authorities: c.PushCA}.Config()
+	check(err == nil, "PUSH_CA", "%v", err)
+	_, err = push.TLSFiles{Certificate: c.PushCert, Key: c.PushCertKey}.Config()
+	check(err == nil, "PUSH_CERT", "%v", err)
+	err = push.CheckAuthorization(c.PushAuthorization)
+	check(err == nil, "PUSH_AUTHORIZATION", "%v", err)
 	_, err = c.level()
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
 	_, _, err = net.SplitHostPort(c.HTTPAddr)
 	check(c.HTTPAddr == "" || err == nil, "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
+	check(c.MaxPayload >= 1 && c.MaxPayload <= maxLine, "MAX_PAYLOAD", "%d is not from 1 to %d", c.MaxPayload, maxLine)
 	check(c.Batch >= 1 && c.Batch <= 1000, "BATCH", "%d is not from 1 to 1000", c.Batch)
 	check(c.InFlight >= 4*c.Batch, "IN_FLIGHT", "%d is less than 4 batches of %d", c.InFlight, c.Batch)
 	check(c.PushConnections >= 1 && c.PushConnections <= 64, "PUSH_CONNECTIONS", "%d is not from 1 to 64", c.PushConnections)
@@ -130,7 +145,7 @@ func unknownVariables() []string {
 	var unknown []string
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, envPrefix+"_") && !known[name] && !strings.HasSuffix(name, "_KEY") {
+		if strings.HasPrefix(name, envPrefix+"_") && !known[name] && !strings.HasSuffix(strings.TrimSuffix(name, "_FILE"), "_KEY") {
 			unknown = append(unknown, name)
 		}
 	}
@@ -160,7 +175,7 @@ func settingsHelp() string {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, s := range settings() {
-		fmt.Fprintf(t, "  %s\t%s\n  \tdefault: %s\n", s.name, s.text, s.value)
+		fmt.Fprintf(t, "  %s\t%s\n  \tdefault: %s\n", s.name, s.text, cmp.Or(s.value, "none"))
 	}
 	if err := t.Flush(); err != nil {
 		panic(err) // a strings.Builder takes everything

@@ -25,6 +25,9 @@ func serve(addr string, ledger *glue.Ledger, log zerolog.Logger) (server, error)
 	if err != nil {
 		return server{}, fmt.Errorf("PUSHGLUE_HTTP_ADDR: %w; choose another address, or an empty one for none", err)
 	}
+	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
+		log.Warn().Stringer("address", listener.Addr()).Msg("the daemon's HTTP can be reached from elsewhere: it asks for no password, and tells names and counts")
+	}
 	s := server{&http.Server{Handler: handler(ledger, log), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

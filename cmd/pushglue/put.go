@@ -63,6 +63,7 @@ type putting struct {
 	raw, asJSON   bool
 	wait          time.Duration // for outcomes; 0 if nobody wants to know them
 	options       thoonk.PutOptions
+	maxPayload    int
 	out, progress io.Writer
 
 	feed   *thoonk.Feed
@@ -88,6 +89,7 @@ func (p *putting) run(ctx context.Context, feed string, files []string, stdin io
 	if err != nil {
 		return err
 	}
+	p.maxPayload = c.MaxPayload
 	log := zerolog.New(zerolog.ConsoleWriter{Out: p.progress, NoColor: true, PartsOrder: []string{"level", "message"}})
 	rdb, err := connect(ctx, c, log.Level(zerolog.WarnLevel))
 	if err != nil {
@@ -150,7 +152,7 @@ func (p *putting) lines(ctx context.Context, name string, r io.Reader) error {
 		}
 		if len(line) > 0 {
 			if err := p.check(ctx, line); err != nil {
-				return fmt.Errorf("%s:%d: %w; nothing was put from this line on, see --raw for payloads that are no job envelope", name, n, err)
+				return fmt.Errorf("%s:%d: %w", name, n, err)
 			}
 			p.chunk = append(p.chunk, line)
 			p.size += len(line)
@@ -192,10 +194,16 @@ func readRawLine(in *bufio.Reader) ([]byte, error) {
 
 // check has the stage json look at a line, so that put takes what the daemon takes.
 func (p *putting) check(ctx context.Context, line []byte) error {
+	if len(line) > p.maxPayload {
+		return fmt.Errorf("payload has %d bytes, more than the %d of PUSHGLUE_MAX_PAYLOAD; nothing was put from this line on", len(line), p.maxPayload)
+	}
 	if p.raw {
 		return nil
 	}
-	return stages.JSON{}.Process(ctx, glue.NewMessage("put", line))
+	if err := (stages.JSON{}).Process(ctx, glue.NewMessage("put", line)); err != nil {
+		return fmt.Errorf("%w; nothing was put from this line on, see --raw for payloads that are no job envelope", err)
+	}
+	return nil
 }
 
 func (p *putting) flush(ctx context.Context) error {

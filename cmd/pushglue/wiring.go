@@ -44,6 +44,9 @@ func newWiring(c config, ledger *glue.Ledger, log zerolog.Logger) (*wiring, erro
 	}
 	var err error
 	w.pipelines, err = pipelines.Load(c.Pipelines, publishers)
+	for i := range w.pipelines {
+		w.pipelines[i].MaxPayload = c.MaxPayload
+	}
 	if unread := (*fs.PathError)(nil); errors.As(err, &unread) && unread.Path == c.Pipelines {
 		err = fmt.Errorf("PUSHGLUE_PIPELINES: %w", err)
 	}
@@ -57,11 +60,13 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 	}
 	module := push.Module(c.PushModule)
 	policy, err := push.ParsePolicy(c.PushPolicy, len(c.PushHosts))
-	if err != nil || push.CheckHosts(c.PushHosts) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
+	secure, insecure := c.pushTLS()
+	if errors.Join(err, insecure, push.CheckAuthorization(c.PushAuthorization), push.CheckHosts(c.PushHosts)) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
 		return new(push.Publisher), nil // readConfig says what is wrong
 	}
 	p, err := push.New(push.Config{
-		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty, Ledger: ledger, Log: log,
+		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty,
+		TLS: secure, Authorization: c.PushAuthorization, Ledger: ledger, Log: log,
 		Policy: policy, Deadline: c.PushDeadline, Recent: push.Recent{Messages: c.ReplayMessages, Time: c.ReplayTime},
 	})
 	if err != nil {
@@ -91,17 +96,6 @@ func (w *wiring) filePublisher(options stages.Options) (glue.Publisher, error) {
 	return p, nil
 }
 
-// remember gives the stages that remember messages a memory in Redis. Without it, as in check and try, they pass all.
-func (w *wiring) remember(rdb redis.UniversalClient) {
-	for _, p := range w.pipelines {
-		for _, stage := range p.Stages {
-			if dedupe, is := stage.Stage.(*stages.Dedupe); is {
-				dedupe.Remember(marks.New(rdb, p.Feed, p.Name))
-			}
-		}
-	}
-}
-
 // flush waits for push hosts that are behind. What they lack when the time is over they do not get: readers of other hosts
 // have it, and its jobs are finished.
 func (w *wiring) flush(patience time.Duration) {
@@ -112,6 +106,17 @@ func (w *wiring) flush(patience time.Duration) {
 	defer cancel()
 	if err := w.push.Flush(ctx); err != nil {
 		w.log.Warn().Err(err).Msg("stopping all the same")
+	}
+}
+
+// remember gives the stages that remember messages a memory in Redis. Without it, as in check and try, they pass all.
+func (w *wiring) remember(rdb redis.UniversalClient) {
+	for _, p := range w.pipelines {
+		for _, stage := range p.Stages {
+			if dedupe, is := stage.Stage.(*stages.Dedupe); is {
+				dedupe.Remember(marks.New(rdb, p.Feed, p.Name))
+			}
+		}
 	}
 }
 

@@ -41,6 +41,8 @@ func (a answer) outcome() error {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge,
 		http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
 		return glue.Permanent(err)
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%w: does it want an Authorization header, or a client certificate?", err)
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		return fmt.Errorf("%w: is its URL that of the publish side?", err)
 	}

@@ -58,7 +58,7 @@ func CheckSkipEmpty(m Module) error {
 func newAudience(base *url.URL, c Config, log zerolog.Logger) *audience {
 	transport := c.Transport
 	if transport == nil {
-		transport = newTransport(c.TLS, c.Timeout)
+		transport = authorize(newTransport(c.TLS, c.Timeout), c.Authorization)
 	}
 	return &audience{roundTripper: &roundTripper{transport, base, c.Timeout}, module: c.Module, log: log}
 }

@@ -78,12 +78,12 @@ func newHost(base *url.URL, number int, l *backlog, c Config) *host {
 		if c.Transport != nil {
 			o.carrier = &roundTripper{c.Transport, base, c.Timeout}
 		} else {
-			o.carrier = newPipe(base, c.TLS, c.Timeout)
+			o.carrier = newPipe(base, c.TLS, c.Timeout, c.Authorization)
 		}
 		h.connections = append(h.connections, o)
 	}
 	if h.pinger == nil {
-		h.pinger = newTransport(c.TLS, c.Timeout)
+		h.pinger = authorize(newTransport(c.TLS, c.Timeout), c.Authorization)
 	}
 	h.log = c.Log.With().Str("host", h.name).Logger()
 	if c.SkipEmpty {

@@ -34,7 +34,7 @@ type pipe struct {
 // answerBuffer is for the answers that wait to be read, in bytes.
 const answerBuffer = 64 << 10
 
-func newPipe(base *url.URL, config *tls.Config, timeout time.Duration) *pipe {
+func newPipe(base *url.URL, config *tls.Config, timeout time.Duration, authorization string) *pipe {
 	p := &pipe{address: base.Host, timeout: timeout, answers: bufio.NewReaderSize(nil, answerBuffer)}
 	p.reader.timeout = timeout
 	port := "80"
@@ -50,13 +50,13 @@ func newPipe(base *url.URL, config *tls.Config, timeout time.Duration) *pipe {
 	if base.Port() == "" {
 		p.address = net.JoinHostPort(base.Hostname(), port)
 	}
-	p.before, p.after = around(base)
+	p.before, p.after = around(base, authorizationLine(authorization))
 	return p
 }
 
-// around returns what differs by host, before and behind each request's head.
-func around(base *url.URL) (before, after []byte) {
-	return []byte("POST " + base.EscapedPath() + "/publish?"), []byte("Host: " + base.Host + "\r\n\r\n")
+// around returns what differs by host, before and behind each request's head, with more lines of it.
+func around(base *url.URL, lines string) (before, after []byte) {
+	return []byte("POST " + base.EscapedPath() + "/publish?"), []byte("Host: " + base.Host + "\r\n" + lines + "\r\n")
 }
 
 // exchange implements carrier.

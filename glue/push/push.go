@@ -37,18 +37,20 @@ import (
 
 // Config is what a Publisher is made of.
 type Config struct {
-	Hosts       []string          // base URLs of the publish side, such as http://10.0.0.1:9080
-	Module      Module            // what the hosts run
-	Timeout     time.Duration     // for a connection, and for each answer; default 5s
-	Policy      Policy            // which hosts must have a message
-	Deadline    time.Duration     // how long messages wait for hosts that are slower than others; default 1s
-	Recent      Recent            // what is kept for hosts that are behind or were restarted; without Time, DefaultRecent
-	Connections int               // to each host; default 1. With more, only messages with the same first channel keep their order.
-	SkipEmpty   bool              // send a host nothing that nobody listens to there; see CheckSkipEmpty
-	TLS         *tls.Config       // for https; nil for the system's authorities
-	Transport   http.RoundTripper // carries requests one by one, as tests want it; nil for a pipelined connection to each host
-	Ledger      *glue.Ledger      // nil for one of its own
-	Log         zerolog.Logger
+	Hosts       []string      // base URLs of the publish side, such as http://10.0.0.1:9080
+	Module      Module        // what the hosts run
+	Timeout     time.Duration // for a connection, and for each answer; default 5s
+	Policy      Policy        // which hosts must have a message
+	Deadline    time.Duration // how long messages wait for hosts that are slower than others; default 1s
+	Recent      Recent        // what is kept for hosts that are behind or were restarted; without Time, DefaultRecent
+	Connections int           // to each host; default 1. With more, only messages with the same first channel keep their order.
+	SkipEmpty   bool          // send a host nothing that nobody listens to there; see CheckSkipEmpty
+	TLS         *tls.Config   // for https; nil for the system's authorities; see TLSFiles
+	// Authorization is that header of each request, such as "Basic …"; empty for none. It is a secret: see CheckAuthorization.
+	Authorization string
+	Transport     http.RoundTripper // carries requests one by one, as tests want it; nil for a pipelined connection to each host
+	Ledger        *glue.Ledger      // nil for one of its own
+	Log           zerolog.Logger
 }
 
 // Publisher publishes to push hosts.
@@ -84,8 +86,12 @@ func New(c Config) (*Publisher, error) {
 	if err := c.Policy.check(len(bases)); err != nil {
 		return nil, err
 	}
+	if err := CheckAuthorization(c.Authorization); err != nil {
+		return nil, err
+	}
+	c.Transport = authorize(c.Transport, c.Authorization)
 	p := &Publisher{module: c.Module, policy: c.Policy, deadline: c.Deadline}
-	p.backlog.init(c.Recent, c.Ledger)
+	p.init(c.Recent, c.Ledger)
 	p.begun, p.stop = context.WithCancel(context.Background())
 	for n, base := range bases {
 		h := newHost(base, n, &p.backlog, c)

@@ -53,7 +53,7 @@ func (t *roundTripper) post(ctx context.Context, r *request) (answer, error) {
 
 // request reads the bytes that a pipe would send.
 func (t *roundTripper) request(ctx context.Context, r *request) (*http.Request, error) {
-	before, after := around(t.base)
+	before, after := around(t.base, "")
 	head := bytes.Join([][]byte{before, r.head, after}, nil)
 	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,9 @@ type Nginx struct {
 	workers  int
 	public   int
 	internal int
+	secure   int      // 0 for none
+	under    []string // the command that runs it, if any
+	address  string   // beside 127.0.0.1, if any
 
 	client  *http.Client // of this package; it leaves no connection behind once nginx is stopped
 	process *exec.Cmd
@@ -57,6 +61,33 @@ func NginxWorkers(n int) NginxOption {
 // NginxStore says whether a push-stream host keeps messages for readers that come back. As shipped it does.
 func NginxStore(on bool) NginxOption {
 	return func(host *Nginx, _ map[string]string) { host.Store(on) }
+}
+
+// NginxTLS opens the publishers' side over TLS too, at SecureURL, with the shipped internal-tls.conf: the
+// certificate and the key are the host's, and clients signs those of who may publish.
+func NginxTLS(certificate, key, clients string) NginxOption {
+	return func(host *Nginx, files map[string]string) {
+		host.tb.Helper()
+		host.secure = FreePort(host.tb)
+		files["common/listen-internal.conf"] = fmt.Sprintf("listen 127.0.0.1:%d default_server;\nlisten 127.0.0.1:%d default_server ssl;\ninclude ../common/internal-tls.conf;\n", host.internal, host.secure)
+		shipped, err := os.ReadFile(filepath.Join(configurations(), "common", "internal-tls.conf"))
+		if err != nil {
+			host.tb.Fatalf("read the nginx configuration: %v", err)
+		}
+		files["common/internal-tls.conf"] = strings.NewReplacer(
+			"/etc/nginx/pushglue/internal.pem", certificate, "/etc/nginx/pushglue/internal.key", key, "/etc/nginx/pushglue/clients.pem", clients,
+		).Replace(string(shipped))
+	}
+}
+
+// NginxUnder runs nginx under another command, which must become nginx by exec, as env does.
+func NginxUnder(command ...string) NginxOption {
+	return func(host *Nginx, _ map[string]string) { host.under = command }
+}
+
+// NginxAddress lets nginx listen on, and take messages from, an address beside 127.0.0.1.
+func NginxAddress(address string) NginxOption {
+	return func(host *Nginx, _ map[string]string) { host.address = address }
 }
 
 // StartNginx runs nginx with module, which is Nchan or PushStream, and a copy of the shipped
@@ -113,6 +144,9 @@ func configurations() string {
 // paths that only root may write, and sizes for a whole machine.
 func (n *Nginx) ownFiles() map[string]string {
 	listen := "listen 127.0.0.1:%d default_server;\n"
+	if n.address != "" {
+		listen += "listen " + n.address + ":%[1]d default_server;\n"
+	}
 	files := map[string]string{
 		"common/listen-public.conf":      fmt.Sprintf(listen, n.public),
 		"common/listen-internal.conf":    fmt.Sprintf(listen, n.internal),
@@ -120,6 +154,9 @@ func (n *Nginx) ownFiles() map[string]string {
 		"common/temp-paths.conf":         tempPaths(n.dir),
 		"common/workers.conf":            fmt.Sprintf("%sworker_processes %d;\n", workerUser(), n.workers),
 		"common/worker-connections.conf": "worker_connections 4096;\n",
+	}
+	if n.address != "" {
+		files["common/allow-internal.conf"] = fmt.Sprintf("allow 127.0.0.1;\nallow %s/24;\ndeny all;\n", n.address)
 	}
 	switch n.module {
 	case Nchan:
@@ -191,14 +228,18 @@ func (n *Nginx) PublicURL() string { return fmt.Sprintf("http://127.0.0.1:%d", n
 // InternalURL returns the base URL of the publishers' port, without a slash at its end.
 func (n *Nginx) InternalURL() string { return fmt.Sprintf("http://127.0.0.1:%d", n.internal) }
 
+// SecureURL is InternalURL over TLS, with NginxTLS.
+func (n *Nginx) SecureURL() string { return fmt.Sprintf("https://127.0.0.1:%d", n.secure) }
+
 // command returns nginx with this host's configuration and further arguments.
 func (n *Nginx) command(args ...string) *exec.Cmd {
 	path, err := lookPath("nginx")
 	if err != nil {
 		n.tb.Fatalf("find nginx: %v", err)
 	}
-	args = append([]string{"-p", n.dir, "-c", filepath.Join(n.dir, n.module, "nginx.conf")}, args...)
-	return exec.Command(path, args...)
+	args = append([]string{path, "-p", n.dir, "-c", filepath.Join(n.dir, n.module, "nginx.conf")}, args...)
+	args = append(slices.Clone(n.under), args...)
+	return exec.Command(args[0], args[1:]...)
 }
 
 // Start runs nginx on the same ports as before, and returns when it answers.

@@ -89,6 +89,21 @@ func TestShippedNginxConfiguration(t *testing.T) {
 	})
 }
 
+// So is the file that is in no use as shipped, with an operator's certificates.
+func TestShippedNginxListensOverTLS(t *testing.T) {
+	authority := NewAuthority(t)
+	certificate, key := authority.Certificate("host", time.Now().Add(time.Hour))
+	n := newNginx(t, Nchan, []NginxOption{NginxTLS(certificate, key, authority.File)})
+	listen, err := os.ReadFile(filepath.Join(configurations(), "common", "listen-internal-tls.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.replace("common/listen-internal.conf", string(listen))
+	if out, err := n.command("-t").CombinedOutput(); err != nil || strings.Contains(string(out), "[warn]") {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+}
+
 // Every file says what it is for and where its directives are documented.
 func TestShippedNginxFilesExplain(t *testing.T) {
 	directive := regexp.MustCompile(`^[a-z_]+\s.*;$`)
@@ -210,6 +225,33 @@ func receive(t *testing.T, n *Nginx) {
 	resp.Body.Close()
 	if event, err := s.Next(); err != nil || event.Data != "x" {
 		t.Fatalf("got %q, %v", event.Data, err)
+	}
+}
+
+// A page sees nothing of the pings that keep its stream open, also when it comes back.
+func TestNginxPingsAreComments(t *testing.T) {
+	shipped, err := os.ReadFile(filepath.Join(configurations(), "nchan/subscribe.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := StartNginx(t, Nchan, NginxFile("nchan/subscribe.conf", strings.Replace(string(shipped), "ping_interval 30;", "ping_interval 1;", 1)))
+	for _, last := range []string{"", "1:0"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.PublicURL()+"/subscribe/quiet", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", "text/event-stream")
+		req.Header.Set("Last-Event-ID", last)
+		resp, err := n.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		const want = ": hi\n\n:\n\n"
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != want {
+			t.Errorf("a reader that comes back from %q gets %q, %v; want %q", last, got, err, want)
+		}
 	}
 }
 

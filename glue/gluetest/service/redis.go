@@ -24,10 +24,10 @@ type Redis struct {
 	Addr   string // host:port
 	Socket string // path of its unix socket
 
-	tb   testing.TB
-	dir  string
-	args []string
-	log  *os.File
+	tb      testing.TB
+	dir     string
+	command []string // with what runs it, if it runs under something
+	log     *os.File
 
 	process *os.Process
 	exited  chan struct{} // closed when the process has ended; nil before the first start
@@ -38,7 +38,18 @@ type Redis struct {
 // the end of the test, which shows the server's log if it failed.
 func StartRedis(tb testing.TB, args ...string) *Redis {
 	tb.Helper()
+	return StartRedisUnder(tb, nil, args...)
+}
+
+// StartRedisUnder is StartRedis under another command, which must become redis-server by exec, as
+// env and ip netns exec do.
+func StartRedisUnder(tb testing.TB, under []string, args ...string) *Redis {
+	tb.Helper()
 	Need(tb, "redis-server")
+	path, err := lookPath("redis-server")
+	if err != nil {
+		tb.Fatalf("find redis-server: %v", err)
+	}
 	// The directory is not tb.TempDir's: a unix socket's path has 107 bytes at most.
 	dir, err := os.MkdirTemp("", "redis")
 	if err != nil {
@@ -51,8 +62,8 @@ func StartRedis(tb testing.TB, args ...string) *Redis {
 		tb:     tb,
 		dir:    dir,
 	}
-	r.args = slices.Concat([]string{
-		"--bind", "127.0.0.1", "--port", port, "--unixsocket", r.Socket, "--dir", dir,
+	r.command = slices.Concat(under, []string{
+		path, "--bind", "127.0.0.1", "--port", port, "--unixsocket", r.Socket, "--dir", dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no",
 	}, args)
 	r.log, err = os.Create(filepath.Join(dir, "redis.log"))
@@ -67,11 +78,7 @@ func StartRedis(tb testing.TB, args ...string) *Redis {
 // Start starts the server after Stop, on the same port and directory, and returns when it answers.
 func (r *Redis) Start() {
 	r.tb.Helper()
-	path, err := lookPath("redis-server")
-	if err != nil {
-		r.tb.Fatalf("find redis-server: %v", err)
-	}
-	cmd := exec.Command(path, r.args...)
+	cmd := exec.Command(r.command[0], r.command[1:]...)
 	cmd.Stdout, cmd.Stderr = r.log, r.log
 	if err := cmd.Start(); err != nil {
 		r.tb.Fatalf("start redis-server: %v", err)
@@ -118,6 +125,19 @@ func (r *Redis) Stop() { r.end(syscall.SIGTERM) }
 // Kill ends the server by SIGKILL: a crash.
 func (r *Redis) Kill() { r.end(syscall.SIGKILL) }
 
+// Pause stops the server where it stands, and Continue lets it go on: a machine that hangs.
+func (r *Redis) Pause() { r.signal(syscall.SIGSTOP) }
+
+// Continue ends Pause.
+func (r *Redis) Continue() { r.signal(syscall.SIGCONT) }
+
+func (r *Redis) signal(signal syscall.Signal) {
+	r.tb.Helper()
+	if err := r.process.Signal(signal); err != nil {
+		r.tb.Errorf("send redis-server the signal %v: %v", signal, err)
+	}
+}
+
 func (r *Redis) end(signal syscall.Signal) {
 	if r.exited == nil {
 		return
@@ -137,7 +157,7 @@ func (r *Redis) cleanup() {
 	r.log.Close()
 	if r.tb.Failed() {
 		log, _ := os.ReadFile(r.log.Name())
-		r.tb.Logf("log of redis-server %v:\n%s", r.args, log)
+		r.tb.Logf("log of %v:\n%s", r.command, log)
 	}
 	if err := os.RemoveAll(r.dir); err != nil {
 		r.tb.Errorf("remove the directory of redis-server: %v", err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,14 +19,8 @@ import (
 func Need(tb testing.TB, binaries ...string) {
 	tb.Helper()
 	for _, binary := range binaries {
-		if _, err := lookPath(binary); err == nil {
-			continue
-		}
-		const text = "%s is not installed: run apt-get install %[1]s"
-		if os.Getenv("CI") == "true" {
-			tb.Fatalf(text, binary)
-		}
-		tb.Skipf(text, binary)
+		_, err := lookPath(binary)
+		need(tb, err == nil, binary+" is not installed: run apt-get install "+binary)
 	}
 }
 
@@ -54,4 +49,34 @@ func lookPath(binary string) (string, error) {
 		return path, err
 	}
 	return exec.LookPath("/usr/sbin/" + binary)
+}
+
+// NeedRoot skips the test unless it runs as root, which is needed for what. Under CI=true it fails
+// the test instead.
+func NeedRoot(tb testing.TB, what string) {
+	tb.Helper()
+	need(tb, os.Geteuid() == 0, what+" needs root: run the test as root, as CI does")
+}
+
+// NeedFile skips the test unless a file matches pattern, and returns the first one; the Debian package brings
+// it. Under CI=true it fails the test instead.
+func NeedFile(tb testing.TB, pattern, debianPackage string) string {
+	tb.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		tb.Fatalf("find %s: %v", pattern, err)
+	}
+	need(tb, len(found) > 0, pattern+" is not there: run apt-get install "+debianPackage)
+	return found[0]
+}
+
+func need(tb testing.TB, ok bool, missing string) {
+	tb.Helper()
+	switch {
+	case ok:
+	case os.Getenv("CI") == "true":
+		tb.Fatal(missing)
+	default:
+		tb.Skip(missing)
+	}
 }

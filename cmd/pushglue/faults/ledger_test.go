@@ -1,0 +1,63 @@
+package faults
+
+import "strings"
+
+// checkLedgers holds the daemons' ledgers, each of which has been found to balance, against Redis, and
+// against what the readers of each push host got that never left.
+func (r *round) checkLedgers() {
+	r.Helper()
+	finished := map[string]int64{}
+	accepted := map[string]int64{}
+	unsure := map[string]int64{} // requests that a host may have taken
+	for _, sums := range r.sums {
+		for _, f := range sums.Feeds {
+			finished[f.Name] += f.Finished
+			if f.InFlight != 0 {
+				r.Errorf("feed %s: the ledger has %d jobs in flight at the end", f.Name, f.InFlight)
+			}
+		}
+		for _, h := range sums.Hosts {
+			accepted[h.Name] += h.Accepted
+			unsure[h.Name] += h.Unanswered + h.Rejected
+		}
+	}
+	r.checkFinished(finished)
+	for host, url := range r.urls {
+		if host < len(r.public) {
+			name := strings.TrimPrefix(url, "http://")
+			r.checkAccepted(host, accepted[name], unsure[name])
+		}
+	}
+}
+
+// checkFinished compares with Redis. A daemon that was killed has finished jobs, too; a Redis that was replaced has
+// forgotten some.
+func (r *round) checkFinished(finished map[string]int64) {
+	r.Helper()
+	for _, feed := range feeds {
+		c, _ := r.census(feed)
+		switch n := finished[feed]; {
+		case n > int64(c.Finished) && !r.scenario.forgets, n < int64(c.Finished) && !r.scenario.crash:
+			r.Errorf("feed %s: the ledgers say that %d jobs finished, Redis %d", feed, n, c.Finished)
+		}
+	}
+}
+
+// checkAccepted compares what a host took with what its readers got. A reader whose stream broke can get more, or less.
+func (r *round) checkAccepted(host int, accepted, unsure int64) {
+	r.Helper()
+	var got int64
+	for _, rec := range r.readers.lists {
+		if rec.host != host {
+			continue
+		}
+		got += int64(rec.events)
+		if rec.streams > 1 {
+			return
+		}
+	}
+	const fan = 2 // channels of each message
+	if got < fan*accepted || got > fan*(accepted+unsure) && !r.scenario.crash {
+		r.Errorf("host %d took %d messages for sure and %d perhaps; its readers got %d events, and each message is %d", host, accepted, unsure, got, fan)
+	}
+}

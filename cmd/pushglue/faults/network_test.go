@@ -1,0 +1,93 @@
+package faults
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pushglue/glue/gluetest/service"
+)
+
+// network puts a proxy before each part: between the daemon and Redis, the daemon and each push host, and the
+// readers and each push host.
+type network struct {
+	store          *proxy
+	hosts, readers []*proxy
+}
+
+func (n *network) setUp(r *round) {
+	r.redis = service.StartRedis(r.T, r.scenario.redis...)
+	n.store = startProxy(r, r.redis.Addr)
+	r.redisURL = "redis://" + n.store.addr()
+	r.startHosts()
+	for i := range r.hosts {
+		host, reader := startProxy(r, strings.TrimPrefix(r.urls[i], "http://")), startProxy(r, strings.TrimPrefix(r.public[i], "http://"))
+		n.hosts, n.readers = append(n.hosts, host), append(n.readers, reader)
+		r.urls[i], r.public[i] = "http://"+host.addr(), "http://"+reader.addr()
+	}
+}
+
+func (n *network) all() []*proxy { return append(append([]*proxy{n.store}, n.hosts...), n.readers...) }
+
+// any returns one of the proxies. What Redis has answered can get lost on the way when it is that one's.
+func (n *network) any(r *round) *proxy {
+	list := n.all()
+	p := list[r.rng.IntN(len(list))]
+	if p == n.store {
+		r.answerLost()
+	}
+	return p
+}
+
+// TestNetwork delays, cuts and silences connections.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	run(t, func() scenario {
+		var slow network
+		return scenario{
+			name: "network slow", once: true, setUp: slow.setUp,
+			fault: func(r *round) {
+				for range r.times(4, 20) {
+					for _, p := range slow.all() {
+						p.delay.Store(int64(r.rng.IntN(100)) * int64(time.Millisecond))
+					}
+					r.progress(200 + r.rng.IntN(500))
+				}
+			},
+		}
+	})
+	run(t, func() scenario {
+		var broken network
+		return scenario{
+			name: "network cut", setUp: broken.setUp,
+			fault: func(r *round) {
+				for range r.times(8, 50) {
+					r.progress(100 + r.rng.IntN(500))
+					p := broken.any(r)
+					p.refusing.Store(true)
+					p.cut()
+					r.hold(time.Duration(r.rng.IntN(1000)) * time.Millisecond)
+					p.refusing.Store(false)
+				}
+				r.progress(200)
+			},
+		}
+	})
+	run(t, func() scenario {
+		var silent network
+		return scenario{
+			name: "network half-open", setUp: silent.setUp,
+			fault: func(r *round) {
+				for range r.times(4, 20) {
+					r.progress(100 + r.rng.IntN(500))
+					links := silent.any(r).silence()
+					r.hold(time.Duration(1+r.rng.IntN(4)) * time.Second)
+					for _, l := range links { // at last somebody notices
+						l.close()
+					}
+				}
+				r.progress(200)
+			},
+		}
+	})
+}

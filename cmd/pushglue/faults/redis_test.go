@@ -1,0 +1,147 @@
+package faults
+
+import (
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"pushglue/glue/gluetest/service"
+)
+
+// safe makes Redis answer only when it has written to the disk.
+var safe = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+// troubled is what the daemon logs when Redis does not do what it is asked.
+const troubled = "trying again until it works"
+
+// TestRedis kills, restarts and pauses Redis, and makes it refuse.
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	run(t, func() scenario {
+		return scenario{
+			name: "redis killed", redis: safe,
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(200 + r.rng.IntN(1000))
+					r.noticed(troubled, r.redis.Kill)
+					r.answerLost()
+					r.redis.Start()
+				}
+				r.progress(200)
+			},
+		}
+	})
+	run(t, func() scenario {
+		return scenario{
+			name: "redis paused", redis: safe,
+			fault: func(r *round) {
+				for range r.times(1, 3) {
+					r.progress(200 + r.rng.IntN(1000))
+					r.redis.Pause()
+					r.hold(time.Duration(r.times(4, 10)) * time.Second)
+					r.answerLost()
+					r.redis.Continue()
+				}
+				r.progress(200)
+			},
+		}
+	})
+	run(t, func() scenario {
+		return scenario{
+			name: "redis without scripts", once: true,
+			fault: func(r *round) {
+				for range r.times(5, 50) {
+					r.progress(50 + r.rng.IntN(200))
+					r.command("SCRIPT", "FLUSH")
+				}
+				r.refused("NOSCRIPT")
+				r.progress(200)
+			},
+		}
+	})
+	run(t, func() scenario {
+		return scenario{
+			name: "redis read-only", redis: safe,
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(100 + r.rng.IntN(1000))
+					r.noticed(troubled, func() { r.command("REPLICAOF", "127.0.0.1", strconv.Itoa(service.FreePort(r.T))) })
+					r.refused("READONLY")
+					r.answerLost()
+					r.command("REPLICAOF", "NO", "ONE")
+				}
+				r.progress(200)
+			},
+		}
+	})
+	run(t, func() scenario {
+		return scenario{
+			name: "redis full",
+			fault: func(r *round) {
+				for range r.times(2, 10) {
+					r.progress(100 + r.rng.IntN(1000))
+					r.command("CONFIG", "SET", "maxmemory", "1")
+					r.refused("OOM")
+					r.command("CONFIG", "SET", "maxmemory", "0")
+				}
+				r.progress(200)
+			},
+		}
+	})
+	run(t, func() scenario {
+		return scenario{
+			// Redis answers LOADING for seconds: it takes a millisecond for each command of its file.
+			name: "redis loading", redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
+			fault: func(r *round) {
+				for range r.times(1, 3) {
+					r.progress(4000)
+					r.noticed(troubled, r.redis.Kill)
+					r.answerLost()
+					r.redis.Start()
+					r.refused("LOADING")
+				}
+				r.progress(200)
+			},
+		}
+	})
+}
+
+// answerLost allows for a claim whose answer is lost on the way, also when it is sent again: its jobs come when the
+// lease is over.
+func (r *round) answerLost() { r.late += inFlight }
+
+func (r *round) command(args ...any) {
+	r.Helper()
+	if err := r.rdb.Do(r.Context(), args...).Err(); err != nil {
+		r.Fatalf("%v: %v", args, err)
+	}
+}
+
+var errorCount = regexp.MustCompile(`errorstat_([A-Z]+):count=([0-9]+)`)
+
+// refused waits until Redis has given such an answer.
+func (r *round) refused(code string) {
+	r.Helper()
+	r.eventually("Redis answers "+code, func() bool {
+		text, err := r.rdb.Info(r.Context(), "errorstats").Result()
+		if err != nil {
+			return false
+		}
+		for _, found := range errorCount.FindAllStringSubmatch(text, -1) {
+			if found[1] == code && found[2] != "0" {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (r *round) time() time.Time {
+	r.Helper()
+	now, err := r.rdb.Time(r.Context()).Result()
+	if err != nil {
+		r.Fatal(err)
+	}
+	return now
+}

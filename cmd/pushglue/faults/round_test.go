@@ -1,0 +1,248 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"pushglue/glue"
+	"pushglue/glue/gluetest/conform"
+	"pushglue/glue/gluetest/service"
+	"pushglue/glue/thoonk"
+)
+
+// patience bounds every wait; none is expected to come near it.
+const patience = 60 * time.Second
+
+// feeds are those of every round.
+var feeds = []string{"orders", "comments"}
+
+// round is one run of a scenario: its parts, and what they are held against.
+type round struct {
+	*testing.T
+	scenario scenario
+	module   string
+	rng      *rand.Rand
+
+	redis    *service.Redis
+	redisURL string                // as the daemon has it
+	rdb      redis.UniversalClient // of producer and test
+	hosts    []*service.Nginx      // those with readers
+	urls     []string              // of the push hosts, as the daemon has them
+	public   []string              // URLs of the hosts with readers, as these have them
+	under    []string              // the command under which daemons run
+
+	pipelines string
+	daemons   []*service.Daemon // those that run
+	producer  *producer
+	readers   *readers
+	sums      []glue.Sums     // of daemons that have stopped
+	excused   map[string]bool // ids of messages that readers need not get
+
+	spoil int // one job of so many is poison; 0 for none
+
+	// late bounds how many messages of a channel may come to a reader after a later one, apart from
+	// duplicates. 0 is strict order; each fault that documents more adds to it.
+	late int
+}
+
+// anyOrder is the lateness of messages that have no order.
+const anyOrder = 1 << 30
+
+// inFlight is how many jobs of a feed a daemon has at most.
+const inFlight = 256
+
+// newRound starts Redis and the push hosts.
+func newRound(t *testing.T, s scenario, module string) *round {
+	r := &round{T: t, scenario: s, module: module, rng: newRand(t.Name()), excused: map[string]bool{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("repeat it with: make faults SEED=%d RUN='%s'", *seedFlag, t.Name())
+		}
+	})
+	if s.setUp != nil {
+		s.setUp(r)
+	}
+	if r.redis == nil {
+		r.redis = service.StartRedisUnder(t, s.under, s.redis...)
+	}
+	if r.redisURL == "" {
+		r.redisURL = r.redis.URL()
+	}
+	if r.rdb == nil {
+		r.rdb = client(t, r.redis.Addr)
+	}
+	if r.hosts == nil {
+		r.startHosts()
+	}
+	if r.pipelines == "" {
+		r.pipelines = r.writePipelines()
+	}
+	return r
+}
+
+// client returns a client that does nothing twice, so that what it counts is what was done.
+func client(t *testing.T, addr string) *redis.Client {
+	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: 2 * time.Second})
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
+}
+
+func (r *round) startHosts(options ...service.NginxOption) {
+	r.Helper()
+	n := r.scenario.hosts
+	if n == 0 {
+		n = 2
+	}
+	for range n {
+		host := service.StartNginx(r.T, r.module, append(append(r.hostOptions(), r.scenario.nginx...), options...)...)
+		r.hosts = append(r.hosts, host)
+		r.urls = append(r.urls, host.InternalURL())
+		r.public = append(r.public, host.PublicURL())
+	}
+}
+
+// stored is how many messages of a channel the hosts keep: all of a round.
+const stored = 100_000
+
+// hostOptions let a host keep all that is published, so that what a reader misses was lost on the way.
+func (r *round) hostOptions() []service.NginxOption {
+	if r.module == service.PushStream {
+		return []service.NginxOption{
+			service.NginxFile("push-stream/memory.conf", "push_stream_shared_memory_size 512m;\n"),
+			service.NginxFile("push-stream/store.conf", fmt.Sprintf("push_stream_message_ttl 30m;\npush_stream_max_messages_stored_per_channel %d;\npush_stream_channel_inactivity_time 30m;\n", stored)),
+		}
+	}
+	return []service.NginxOption{
+		service.NginxFile("nchan/memory.conf", "nchan_shared_memory_size 512m;\n"),
+		service.NginxFile("nchan/store.conf", fmt.Sprintf("nchan_message_timeout 30m;\nnchan_message_buffer_length %d;\n", stored)),
+	}
+}
+
+// writePipelines writes the pipelines file, with a pipeline for each feed, and returns its path.
+func (r *round) writePipelines() string {
+	r.Helper()
+	var text strings.Builder
+	fmt.Fprintln(&text, "pipelines:")
+	for _, feed := range feeds {
+		fmt.Fprintf(&text, "  - {name: %s, feed: %[1]s, stages: [json, route: {channels: [\"{feed}\", \"{feed}:{thread}\"], missing: fail}], publish: push}\n", feed)
+	}
+	return r.write("pipelines.yml", text.String())
+}
+
+func (r *round) write(name, text string) (path string) {
+	r.Helper()
+	path = filepath.Join(r.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.Fatal(err)
+	}
+	return path
+}
+
+// start starts readers, a daemon and the producer.
+func (r *round) start() {
+	r.Helper()
+	r.producer = newProducer(r)
+	if r.scenario.confirm != nil {
+		r.producer.confirm = r.scenario.confirm(r)
+	}
+	r.readers = startReaders(r)
+	r.startDaemon()
+	r.producer.start()
+}
+
+// lease is that of the rounds' daemons.
+const lease = time.Second
+
+// startDaemon starts another daemon.
+func (r *round) startDaemon(settings ...string) *service.Daemon {
+	r.Helper()
+	env := []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}
+	for _, s := range append(append([]string{
+		"REDIS_URL=" + r.redisURL, "PIPELINES=" + r.pipelines, "PUSH_MODULE=" + r.module, "PUSH_HOSTS=" + strings.Join(r.urls, ","),
+		"PUSH_TIMEOUT=1s", "LEASE=" + lease.String(), "RETRY_BUDGET=1s", "BATCH=64", fmt.Sprint("IN_FLIGHT=", inFlight), "HTTP_ADDR=",
+	}, r.scenario.settings...), settings...) {
+		env = append(env, "PUSHGLUE_"+s)
+	}
+	d := service.StartDaemon(r.T, env, append(append([]string(nil), r.under...), os.Getenv(binaryVariable), "run")...)
+	r.daemons = append(r.daemons, d)
+	return d
+}
+
+// killDaemon kills one of the daemons that run. What it had claimed comes late.
+func (r *round) killDaemon() {
+	r.Helper()
+	i := r.rng.IntN(len(r.daemons))
+	r.daemons[i].Kill()
+	r.late += inFlight
+	r.daemons = append(r.daemons[:i], r.daemons[i+1:]...)
+}
+
+// times returns how often a fault happens in the short form, and in the long one.
+func (r *round) times(short, long int) int {
+	if *longFlag {
+		return long
+	}
+	return short
+}
+
+// progress waits until the readers have received so many more messages.
+func (r *round) progress(events int) {
+	r.Helper()
+	until := r.readers.count() + events
+	r.eventually(fmt.Sprintf("%d more messages are received", events), func() bool { return r.readers.count() >= until })
+}
+
+// hold keeps a fault up for a time. Nothing tells when a fault that changes nothing has lasted long enough.
+func (r *round) hold(d time.Duration) {
+	r.Helper()
+	select {
+	case <-time.After(d):
+	case <-r.Context().Done():
+	}
+}
+
+// within waits until done says so, and tells whether it did in time.
+func within(limit time.Duration, done func() bool) bool {
+	for deadline := time.Now().Add(limit); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// eventually is within patience, or the end of the round.
+func (r *round) eventually(what string, done func() bool) {
+	r.Helper()
+	if !within(patience, done) {
+		r.Fatalf("not in %s: %s", patience, what)
+	}
+}
+
+// noticed does something and waits until a daemon logs that text about it: the proof that a fault has
+// reached it.
+func (r *round) noticed(text string, do func()) {
+	r.Helper()
+	count := func() (n int) {
+		for _, d := range r.daemons {
+			n += strings.Count(d.Log(), text)
+		}
+		return n
+	}
+	before := count()
+	do()
+	r.eventually("the daemon logs "+text, func() bool { return count() > before })
+}
+
+// census reads a feed; ok is false while Redis does not answer.
+func (r *round) census(feed string) (c conform.Census, ok bool) {
+	c, err := conform.TakeCensus(r.Context(), r.rdb, thoonk.ThoonkPy, feed)
+	return c, err == nil
+}

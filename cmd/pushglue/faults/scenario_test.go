@@ -1,0 +1,68 @@
+package faults
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"pushglue/glue/gluetest/service"
+)
+
+// scenario is one kind of fault.
+type scenario struct {
+	name string // also in docs/guarantees.md
+
+	hosts    int      // push hosts; 0 for two
+	settings []string // of the daemon, beside those of every round
+	redis    []string // arguments of redis-server
+	under    []string // the command under which redis-server runs
+	nginx    []service.NginxOption
+	rate     int // jobs put in a second; 0 for 400
+	jobs     int // put at least; 0 for 1,000, or five times as many in the long form
+
+	// setUp changes the parts before they start; nil for nothing.
+	setUp func(*round)
+
+	// confirm returns what the producer does after each job, to make sure that Redis keeps it; nil for nothing.
+	confirm func(*round) func(context.Context) error
+
+	// fault does what goes wrong, while jobs are put. It ends when all parts are well again.
+	fault func(*round)
+
+	// check asks what only this scenario is asked, when all has settled; nil for nothing.
+	check func(*round)
+
+	// once says that no message may come twice.
+	once bool
+
+	// crash says that daemons are killed, with what they have counted.
+	crash bool
+
+	// forgets says that Redis may forget what it has answered.
+	forgets bool
+
+	// refused says that jobs which a host refuses for good may stall.
+	refused bool
+}
+
+// run runs a scenario on Nchan and, in the long form, on push-stream. build returns it anew for each round, with what
+// it remembers.
+func run(t *testing.T, build func() scenario) {
+	modules := []string{service.Nchan}
+	if *longFlag && os.Getenv("PUSH_STREAM_MODULE") != "" {
+		modules = append(modules, service.PushStream)
+	}
+	for _, module := range modules {
+		s := build()
+		t.Run(s.name+"/"+module, func(t *testing.T) {
+			t.Parallel()
+			r := newRound(t, s, module)
+			r.start()
+			s.fault(r)
+			r.finish()
+			if s.check != nil {
+				s.check(r)
+			}
+		})
+	}
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"pushglue/glue"
+)
+
+// TestHTTPWarnsWhereOthersReachIt listens at addresses of this machine alone and of all networks.
+func TestHTTPWarnsWhereOthersReachIt(t *testing.T) {
+	for address, warns := range map[string]bool{"127.0.0.1:0": false, "localhost:0": false, "0.0.0.0:0": true, ":0": true} {
+		var log strings.Builder
+		s, err := serve(address, new(glue.Ledger), zerolog.New(&log))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.close()
+		if strings.Contains(log.String(), "can be reached from elsewhere") != warns {
+			t.Errorf("%s: the log is %q", address, log.String())
+		}
+	}
+}

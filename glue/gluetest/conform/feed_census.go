@@ -1,0 +1,62 @@
+package conform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"pushglue/glue/thoonk"
+)
+
+// Census is where a feed's jobs are at one moment, read with Thoonk's own keys.
+type Census struct {
+	Queued, Claimed, Stalled []string // ids; a job can stand twice on the queue
+	Items                    []string // ids of jobs whose payload is there
+	Put, Finished            int      // ever
+}
+
+// TakeCensus reads a feed in one transaction.
+func TakeCensus(ctx context.Context, rdb redis.UniversalClient, d thoonk.Dialect, feed string) (Census, error) {
+	r := newRawFeed(nil, rdb, d, feed)
+	tx := rdb.TxPipeline()
+	queued := tx.LRange(ctx, r.ids, 0, -1)
+	claimed := tx.ZRange(ctx, r.claimed, 0, -1)
+	stalled := tx.SMembers(ctx, r.stalled)
+	items := tx.HKeys(ctx, r.items)
+	put, finished := tx.Get(ctx, r.publishes), tx.Get(ctx, r.finishes)
+	if _, err := tx.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return Census{}, fmt.Errorf("take the census of feed %s: %w", feed, err)
+	}
+	c := Census{Queued: queued.Val(), Claimed: claimed.Val(), Stalled: stalled.Val(), Items: items.Val()}
+	c.Put, _ = put.Int()           // no counter is none put
+	c.Finished, _ = finished.Int() // the same
+	return c, nil
+}
+
+// Check returns what is wrong: jobs that are in no state or in two, and counters that do not
+// agree with what there is.
+func (c Census) Check() error {
+	var errs []error
+	places := map[string][]string{}
+	for name, ids := range map[string][]string{"queued": c.Queued, "claimed": c.Claimed, "stalled": c.Stalled} {
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+			places[id] = append(places[id], name)
+		}
+	}
+	for _, id := range c.Items {
+		switch len(places[id]) {
+		case 0:
+			errs = append(errs, fmt.Errorf("job %s is in no state", id))
+		case 1:
+		default:
+			errs = append(errs, fmt.Errorf("job %s is %v", id, places[id]))
+		}
+	}
+	if there := len(c.Items); c.Put != c.Finished+there {
+		errs = append(errs, fmt.Errorf("%d jobs were put, but %d finished and %d are there", c.Put, c.Finished, there))
+	}
+	return errors.Join(errs...)
+}
