@@ -90,7 +90,7 @@ func (v *vigil) await(ctx context.Context, limit time.Duration) *vigilReport {
 	defer cancel()
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	seen := map[string]string{} // stalled and gone jobs
+	seen := map[string]sighting{} // stalled and gone jobs
 	missing := map[string]bool{}
 	for ctx.Err() == nil && len(v.open(seen)) > 0 {
 		select {
@@ -103,13 +103,19 @@ func (v *vigil) await(ctx context.Context, limit time.Duration) *vigilReport {
 	return v.report(seen)
 }
 
+// sighting is what the feed shows of a job that is done without a result.
+type sighting struct {
+	outcome string       // outcomeStalled or outcomeGone
+	reason  *glue.Reason // why it is stalled, if that is known
+}
+
 // open returns the jobs of which nothing is known yet.
-func (v *vigil) open(seen map[string]string) []string {
+func (v *vigil) open(seen map[string]sighting) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var open []string
 	for _, id := range v.jobs {
-		if _, told := v.told[id]; !told && seen[id] == "" {
+		if _, told := v.told[id]; !told && seen[id].outcome == "" {
 			open = append(open, id)
 		}
 	}
@@ -118,24 +124,24 @@ func (v *vigil) open(seen map[string]string) []string {
 
 // look asks the feed for the jobs that are open, and notes those that are done in seen. One that is missing for the first
 // time may just have finished: its result may be on its way.
-func (v *vigil) look(ctx context.Context, seen map[string]string, missing map[string]bool) {
+func (v *vigil) look(ctx context.Context, seen map[string]sighting, missing map[string]bool) {
 	open := v.open(seen)
 	entries, err := v.feed.Describe(ctx, open...)
 	if err != nil {
 		return // Redis is away; it is asked again
 	}
-	states := map[string]thoonk.State{}
+	found := map[string]bool{}
 	for _, entry := range entries {
-		states[entry.ID] = entry.State
+		found[entry.ID] = true
+		if entry.State == thoonk.Stalled {
+			seen[entry.ID] = sighting{outcomeStalled, entry.Reason}
+		}
 	}
 	for _, id := range open {
-		state, found := states[id]
 		switch {
-		case found && state == thoonk.Stalled:
-			seen[id] = outcomeStalled
-		case found:
+		case found[id]:
 		case missing[id]:
-			seen[id] = outcomeGone
+			seen[id] = sighting{outcome: outcomeGone}
 		default:
 			missing[id] = true
 		}
@@ -146,10 +152,11 @@ func (v *vigil) look(ctx context.Context, seen map[string]string, missing map[st
 type jobOutcome struct {
 	Job string `json:"job"`
 	glue.Outcome
-	Result string `json:"result,omitempty"` // of another worker
+	Result string       `json:"result,omitempty"` // of another worker
+	Reason *glue.Reason `json:"reason,omitempty"` // why it is stalled
 }
 
-func (v *vigil) report(seen map[string]string) *vigilReport {
+func (v *vigil) report(seen map[string]sighting) *vigilReport {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	r := &vigilReport{Feed: v.feed.Name(), Put: len(v.jobs), Outcomes: map[string]int{}, Jobs: []jobOutcome{}}
@@ -162,8 +169,8 @@ func (v *vigil) report(seen map[string]string) *vigilReport {
 			o.Outcome, o.Result = glue.Outcome{Outcome: outcomeResult}, text
 		case told:
 			times = append(times, o.MS)
-		case seen[id] != "":
-			o.Outcome.Outcome = seen[id]
+		case seen[id].outcome != "":
+			o.Outcome.Outcome, o.Reason = seen[id].outcome, seen[id].reason
 		default:
 			o.Outcome.Outcome = outcomeOpen
 		}

@@ -69,7 +69,10 @@ func (o *jobOutcome) String() string {
 	case outcomeGone:
 		return "gone: another worker finished it without a result, or somebody retracted it"
 	case outcomeStalled:
-		return "stalled; pushglue jobs shows it, and the daemon's log says why"
+		if o.Reason == nil {
+			return "stalled by another worker"
+		}
+		return "stalled: " + printable([]byte(o.Reason.String()))
 	}
 	return "not done yet"
 }

@@ -29,7 +29,7 @@ func TestPutWaits(t *testing.T) {
 	code, stdout, stderr := command(t, "{\"id\":1,\"a\":\"x\"}\n{\"drop\":true}\n{\"a\":\"*\"}\n", env, "put", "f", "--wait=60s")
 	want := regexp.MustCompile(`^[0-9a-f]{32}  published: 2 messages to 2 channels on 2 push hosts in [0-9.]+ ms
 [0-9a-f]{32}  dropped by a stage in [0-9.]+ ms
-[0-9a-f]{32}  stalled; .*
+[0-9a-f]{32}  stalled: p: stage route: "a:\{a\}": channel name contains '\*'
 $`)
 	if code != 1 || !want.MatchString(stdout) || stderr != "pushglue: 1 job stalled\n" {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
@@ -80,7 +80,7 @@ func TestPutWaitsForOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := <-end
-	want := regexp.MustCompile(`^\w+  gone: .*\n\w+  finished by another worker: as you\\x1b like it\n\w+  stalled; .*\n$`)
+	want := regexp.MustCompile(`^\w+  gone: .*\n\w+  finished by another worker: as you\\x1b like it\n\w+  stalled by another worker\n$`)
 	if got.code != 1 || !want.MatchString(got.stdout) || got.stderr != "pushglue: 1 job stalled\n" {
 		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
