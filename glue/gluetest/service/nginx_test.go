@@ -230,7 +230,7 @@ func receive(t *testing.T, n *Nginx) {
 
 // A page sees nothing of the pings that keep its stream open, also when it comes back.
 func TestNginxPingsAreComments(t *testing.T) {
-	shipped, err := os.ReadFile(filepath.Join(configurations(), "nchan/subscribe.conf"))
+	shipped, err := os.ReadFile(filepath.Join(configurations(), "nchan", "subscribe.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,10 +246,11 @@ func TestNginxPingsAreComments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
 		const want = ": hi\n\n:\n\n"
 		got := make([]byte, len(want))
-		if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != want {
+		_, err = io.ReadFull(resp.Body, got)
+		resp.Body.Close()
+		if err != nil || string(got) != want {
 			t.Errorf("a reader that comes back from %q gets %q, %v; want %q", last, got, err, want)
 		}
 	}
