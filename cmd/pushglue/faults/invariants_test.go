@@ -46,7 +46,7 @@ func (r *round) awaitJobs() (settled bool) {
 
 // awaitReaders waits until nothing is missing. Whether it is, checkReaders says.
 func (r *round) awaitReaders() {
-	within(patience/4, r.readers.complete)
+	within(patience, r.readers.complete)
 }
 
 func (rs *readers) complete() bool {
@@ -112,7 +112,7 @@ func (r *round) checkReaders() {
 	for _, rec := range r.readers.lists {
 		where := fmt.Sprintf("host %d, channel %s", rec.host, rec.channel)
 		if missing := r.readers.missing(rec); len(missing) > 0 {
-			r.Errorf("%s: %d messages are missing, %d came: %s", where, len(missing), len(rec.got), ranges(missing))
+			r.Errorf("%s: %d messages are missing, %d came, over %d streams: %s", where, len(missing), len(rec.got), rec.streams, ranges(missing))
 		}
 		if len(rec.wrong) > 0 {
 			r.Errorf("%s: %d events are wrong: %s", where, len(rec.wrong), rec.wrong[0])

@@ -1,6 +1,9 @@
 package faults
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // checkLedgers holds the daemons' ledgers, each of which has been found to balance, against Redis, and
 // against what the readers of each push host got that never left.
@@ -30,17 +33,31 @@ func (r *round) checkLedgers() {
 	}
 }
 
-// checkFinished compares with Redis. A daemon that was killed has finished jobs, too; a Redis that was replaced has
-// forgotten some.
+// checkFinished compares with Redis, which counts a job once. The ledgers count a job that was claimed again while
+// its daemon still had it, because the lease ran out, for each claim. It is published for each as well, so that all
+// readers get it twice: what the ledgers have too much, readers must have too. A daemon that was killed has finished
+// jobs, too; a Redis that was replaced has forgotten some.
 func (r *round) checkFinished(finished map[string]int64) {
 	r.Helper()
 	for _, feed := range feeds {
 		c, _ := r.census(feed)
-		switch n := finished[feed]; {
-		case n > int64(c.Finished) && !r.scenario.forgets, n < int64(c.Finished) && !r.scenario.crash:
-			r.Errorf("feed %s: the ledgers say that %d jobs finished, Redis %d", feed, n, c.Finished)
+		surplus := finished[feed] - int64(c.Finished)
+		switch twice := r.readers.twice(feed); {
+		case surplus > int64(twice) && !r.scenario.forgets, surplus < 0 && !r.scenario.crash:
+			r.Errorf("feed %s: the ledgers say that %d jobs finished, Redis %d, and readers got %d messages twice", feed, finished[feed], c.Finished, twice)
 		}
 	}
+}
+
+// twice returns how many messages of a channel all its readers have got twice.
+func (rs *readers) twice(channel string) int {
+	least := math.MaxInt
+	for _, rec := range rs.lists {
+		if rec.channel == channel {
+			least = min(least, rec.events-len(rec.got)-len(rec.wrong))
+		}
+	}
+	return least
 }
 
 // checkAccepted compares what a host took with what its readers got. A reader whose stream broke can get more, or less.

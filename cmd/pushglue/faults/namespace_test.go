@@ -111,7 +111,7 @@ func (n *namespace) unplug(d time.Duration) {
 func (n *namespace) narrow() {
 	n.r.Helper()
 	for i, cable := range n.cables {
-		limits := []string{"root", "tbf", "rate", "20mbit", "burst", "4000", "limit", "12000"}
+		limits := []string{"root", "tbf", "rate", "10mbit", "burst", "3000", "limit", "6000"}
 		n.r.execute("tc", append([]string{"qdisc", "add", "dev", cable}, limits...)...)
 		n.r.execute("tc", append([]string{"-n", n.name, "qdisc", "add", "dev", fmt.Sprint("cable", i)}, limits...)...)
 	}

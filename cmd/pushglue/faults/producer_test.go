@@ -96,7 +96,7 @@ func (p *producer) start() {
 	}
 	least := p.r.scenario.jobs
 	if least == 0 {
-		least = p.r.times(1000, 5000)
+		least = p.r.times(600, 5000)
 	}
 	go func() {
 		defer close(p.done)

@@ -95,7 +95,7 @@ func TestRedis(t *testing.T) {
 			name: "redis loading", redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
 			fault: func(r *round) {
 				for range r.times(1, 3) {
-					r.progress(4000)
+					r.progress(r.times(2000, 8000))
 					r.noticed(troubled, r.redis.Kill)
 					r.answerLost()
 					r.redis.Start()

@@ -17,8 +17,9 @@ import (
 	"pushglue/glue/thoonk"
 )
 
-// patience bounds every wait; none is expected to come near it.
-const patience = 60 * time.Second
+// patience bounds every wait. The longest is that of readers after a reload of push-stream, whose old workers keep
+// their streams for a minute and give them nothing.
+const patience = 90 * time.Second
 
 // feeds are those of every round.
 var feeds = []string{"orders", "comments"}

@@ -18,7 +18,7 @@ type scenario struct {
 	under    []string // the command under which redis-server runs
 	nginx    []service.NginxOption
 	rate     int // jobs put in a second; 0 for 400
-	jobs     int // put at least; 0 for 1,000, or five times as many in the long form
+	jobs     int // put at least; 0 for 600, or 5,000 in the long form
 
 	// setUp changes the parts before they start; nil for nothing.
 	setUp func(*round)
