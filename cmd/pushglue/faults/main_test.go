@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -38,7 +39,7 @@ func build(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	binary := filepath.Join(dir, "pushglue")
 	args := append([]string{"build", "-o", binary}, raceArgs...)
 	text, err := exec.Command("go", append(args, "pushglue/cmd/pushglue")...).CombinedOutput()

@@ -117,14 +117,13 @@ func (n *namespace) narrow() {
 	}
 }
 
-var droppedPackets = regexp.MustCompile(`dropped ([0-9]+),`)
+var droppedPackets = regexp.MustCompile(`dropped ([1-9]\d*),`)
 
 // lost tells whether the cables have lost any packets.
 func (n *namespace) lost() bool {
 	n.r.Helper()
 	for _, cable := range n.cables {
-		found := droppedPackets.FindStringSubmatch(n.r.execute("tc", "-s", "qdisc", "show", "dev", cable))
-		if found != nil && found[1] != "0" {
+		if droppedPackets.MatchString(n.r.execute("tc", "-s", "qdisc", "show", "dev", cable)) {
 			return true
 		}
 	}

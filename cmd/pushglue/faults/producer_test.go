@@ -68,7 +68,7 @@ func (p *producer) next() job {
 	own := fmt.Sprintf("%s:%d", feed, thread)
 	j := job{feed: feed, place: map[string]int{feed: p.counts[feed] + 1, own: p.counts[own] + 1}}
 	j.id = fmt.Sprintf("%s-%d", feed, len(p.jobs)+1)
-	j.payload = fmt.Sprintf(`{"id":"%s","feed":"%s","thread":%d,"all":%d,"seq":%d,"text":"%s"}`,
+	j.payload = fmt.Sprintf(`{"id":%q,"feed":%q,"thread":%d,"all":%d,"seq":%d,"text":%q}`,
 		j.id, feed, thread, j.place[feed], j.place[own], strings.Repeat("x", p.rng.IntN(300)))
 	if p.r.spoil > 0 && p.rng.IntN(p.r.spoil) == 0 {
 		p.poison[j.id] = true

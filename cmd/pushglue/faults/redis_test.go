@@ -118,7 +118,7 @@ func (r *round) command(args ...any) {
 	}
 }
 
-var errorCount = regexp.MustCompile(`errorstat_([A-Z]+):count=([0-9]+)`)
+var errorCount = regexp.MustCompile(`errorstat_([A-Z]+):count=(\d+)`)
 
 // refused waits until Redis has given such an answer.
 func (r *round) refused(code string) {

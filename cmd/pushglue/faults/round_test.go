@@ -162,18 +162,17 @@ func (r *round) start() {
 const lease = time.Second
 
 // startDaemon starts another daemon.
-func (r *round) startDaemon(settings ...string) *service.Daemon {
+func (r *round) startDaemon() {
 	r.Helper()
 	env := []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}
-	for _, s := range append(append([]string{
+	for _, s := range append([]string{
 		"REDIS_URL=" + r.redisURL, "PIPELINES=" + r.pipelines, "PUSH_MODULE=" + r.module, "PUSH_HOSTS=" + strings.Join(r.urls, ","),
 		"PUSH_TIMEOUT=1s", "LEASE=" + lease.String(), "RETRY_BUDGET=1s", "BATCH=64", fmt.Sprint("IN_FLIGHT=", inFlight), "HTTP_ADDR=",
-	}, r.scenario.settings...), settings...) {
+	}, r.scenario.settings...) {
 		env = append(env, "PUSHGLUE_"+s)
 	}
 	d := service.StartDaemon(r.T, env, append(append([]string(nil), r.under...), os.Getenv(binaryVariable), "run")...)
 	r.daemons = append(r.daemons, d)
-	return d
 }
 
 // killDaemon kills one of the daemons that run. What it had claimed comes late.

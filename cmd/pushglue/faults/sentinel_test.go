@@ -34,7 +34,7 @@ func (s *sentinels) setUp(r *round) {
 	}
 	r.redis = s.servers[0]
 	replica := client(r.T, s.servers[1].Addr)
-	if err := replica.SlaveOf(r.Context(), "127.0.0.1", port(s.servers[0].Addr)).Err(); err != nil {
+	if err := replica.Do(r.Context(), "replicaof", "127.0.0.1", port(s.servers[0].Addr)).Err(); err != nil {
 		r.Fatal(err)
 	}
 	r.eventually("the replica has a master", func() bool {
@@ -76,8 +76,11 @@ sentinel failover-timeout %[2]s 5000
 	if err := cmd.Start(); err != nil {
 		r.Fatalf("start a Sentinel: %v", err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // it is killed
+		close(exited)
+	}()
 	r.Cleanup(func() {
 		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			r.Error(err)
@@ -87,12 +90,18 @@ sentinel failover-timeout %[2]s 5000
 	return net.JoinHostPort("127.0.0.1", own)
 }
 
+// sentinel returns a client of one of them.
+func (r *round) sentinel(addr string) *redis.SentinelClient {
+	c := redis.NewSentinelClient(&redis.Options{Addr: addr})
+	r.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // awaitSentinels waits until all of them know of each other and of the replica.
 func (r *round) awaitSentinels(s *sentinels) {
 	r.Helper()
 	for _, addr := range s.addrs {
-		sentinel := redis.NewSentinelClient(&redis.Options{Addr: addr})
-		defer sentinel.Close()
+		sentinel := r.sentinel(addr)
 		r.eventually("the Sentinels are ready", func() bool {
 			master, err := sentinel.Master(r.Context(), masterName).Result()
 			return err == nil && master["num-slaves"] == "1" && master["num-other-sentinels"] == "2" && master["flags"] == "master"
@@ -103,8 +112,7 @@ func (r *round) awaitSentinels(s *sentinels) {
 // failOver kills the master, waits for another one, and starts the old one, which becomes the replica.
 func (s *sentinels) failOver(r *round) {
 	r.Helper()
-	sentinel := redis.NewSentinelClient(&redis.Options{Addr: s.addrs[0]})
-	defer sentinel.Close()
+	sentinel := r.sentinel(s.addrs[0])
 	master := func() string {
 		addr, err := sentinel.GetMasterAddrByName(r.Context(), masterName).Result()
 		if err != nil || len(addr) != 2 {
