@@ -151,22 +151,12 @@ func (h *host) catchUp() {
 
 // rewind makes the host get all that was published of late, whether it had it or not.
 func (h *host) rewind() {
+	h.backlog.trim() // what is too old has been missed
 	h.epoch++
-	h.replay = h.backlog.end()
-	h.at = h.replay
-	again := 0
-	for _, b := range h.backlog.batches {
-		if time.Since(b.at) > h.backlog.recent.Time {
-			continue
-		}
-		if again == 0 {
-			h.at = cursor{batch: b.number}
-		}
-		again += len(b.requests)
-	}
-	if h.state == up && again > 0 {
+	h.at, h.replay = cursor{batch: h.backlog.first()}, h.backlog.end()
+	if h.state == up && h.backlog.messages > 0 {
 		h.state = behind
 	}
-	h.log.Warn().Int("messages", again).Msg("push host was restarted; it gets again what was published of late")
+	h.log.Warn().Int("messages", h.backlog.messages).Msg("push host was restarted; it gets again what was published of late")
 	h.wakeUp()
 }
