@@ -40,11 +40,11 @@ type keeper struct {
 
 // Keep implements glue.Keeper. Claims of this Feed are extended when the oldest is older than a third of the
 // lease. Those of dead workers end (Reap), and lost jobs come back (repair), but not while this daemon
-// stands by. After Redis was away, and when its clock was set, it waits for a third of the lease before it
-// ends a claim: others may have been kept from extending theirs.
+// stands by. After Redis was away, and when its clock was set, it ends no claim for a lease: others may have
+// been kept from extending theirs. At its begin it waits for a third of one.
 func (f *Feed) Keep(ctx context.Context, report func(glue.Kept, error)) {
 	k := keeper{Feed: f}
-	k.giveOthersTime()
+	k.giveOthersTime(f.lease / 3)
 	defer k.resign()
 	period := f.lease / 6
 	if f.standby != nil {
@@ -56,15 +56,19 @@ func (f *Feed) Keep(ctx context.Context, report func(glue.Kept, error)) {
 			return
 		}
 		report(kept, err)
-		if !glue.Sleep(ctx, period) {
+		pause := period
+		if err != nil {
+			pause = min(period, time.Second) // be back before others may end claims
+		}
+		if !glue.Sleep(ctx, pause) {
 			return
 		}
 	}
 }
 
-// giveOthersTime keeps k from ending claims for now, and from calling jobs lost that it could not look at.
-func (k *keeper) giveOthersTime() {
-	k.reapFrom = time.Now().Add(k.lease / 3)
+// giveOthersTime keeps k from ending claims for d, and from calling jobs lost that it could not look at.
+func (k *keeper) giveOthersTime(d time.Duration) {
+	k.reapFrom = time.Now().Add(d)
 	k.suspects = nil
 }
 
@@ -73,7 +77,7 @@ func (k *keeper) round(ctx context.Context) (kept glue.Kept, err error) {
 	defer cancel()
 	defer func() {
 		if err != nil {
-			k.giveOthersTime()
+			k.giveOthersTime(k.lease)
 		}
 	}()
 	now, err := k.Now(ctx)
@@ -112,7 +116,7 @@ func (k *keeper) round(ctx context.Context) (kept glue.Kept, err error) {
 func (k *keeper) watchClock(now time.Time) {
 	local := time.Now()
 	if step := now.Sub(k.server) - local.Sub(k.local); !k.server.IsZero() && step.Abs() > k.lease/3 {
-		k.giveOthersTime()
+		k.giveOthersTime(k.lease)
 	}
 	k.server, k.local = now, local
 }
