@@ -27,7 +27,7 @@ build: ## the static binary: bin/pushglue
 
 test: deps ## every test, with the race detector; screenshots go to artifacts/
 	mkdir -p artifacts
-	CGO_ENABLED=1 go test -race -timeout 15m -artifacts -outputdir artifacts ./...
+	CGO_ENABLED=1 go test -race -timeout 30m -artifacts -outputdir artifacts ./...
 
 # The services that the packages bring are not started: policy-rc.d forbids it while they are installed.
 deps: ## install what the tests need (Debian, as root), or say what is missing
