@@ -157,6 +157,6 @@ func (h *host) rewind() {
 	if h.state == up && h.backlog.messages > 0 {
 		h.state = behind
 	}
-	h.log.Warn().Int("messages", h.backlog.messages).Msg("push host was restarted; it gets again what was published of late")
+	h.log.Warn().Int("messages", h.backlog.messages).Msg("push host was restarted; it gets what was published of late")
 	h.wakeUp()
 }
