@@ -67,8 +67,10 @@ func (c *Coalesce) publish(ctx context.Context, to Publisher, batch []*Message, 
 	return replaced
 }
 
-// shareReceipts gives messages that somebody asks about the receipts of those that are published for them.
+// shareReceipts gives messages that somebody asks about the receipts of those that are published for them. They are
+// new ones: at an earlier attempt a message may have shared another's.
 func shareReceipts(batch, groups []*Message, places []int) {
+	renewReceipts(batch)
 	for i, m := range batch {
 		if m.Receipt == nil {
 			continue
@@ -78,6 +80,14 @@ func shareReceipts(batch, groups []*Message, places []int) {
 			group.Receipt = m.Receipt
 		}
 		m.Receipt = group.Receipt
+	}
+}
+
+func renewReceipts(messages []*Message) {
+	for _, m := range messages {
+		if m.Receipt != nil {
+			m.Receipt = new(Receipt)
+		}
 	}
 }
 
@@ -91,6 +101,7 @@ func publishAlone(ctx context.Context, to Publisher, places []int, batch []*Mess
 	for n, i := range places {
 		messages[n], results[n] = batch[i], outcomes[i]
 	}
+	renewReceipts(messages)
 	to.Publish(ctx, messages, results)
 	for n, i := range places {
 		outcomes[i] = results[n]

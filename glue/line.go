@@ -177,7 +177,7 @@ func (l *line) later(stop, abort context.Context, failed *batch) {
 func (l *line) retry(stop, abort context.Context, b *batch) {
 	deadline := time.Now().Add(l.budget)
 	pause := newPause()
-	for b != nil {
+	for said := false; b != nil; {
 		if !Sleep(stop, pause.NextBackOff()) {
 			l.nozzle.release(b)
 			return
@@ -189,7 +189,10 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 		if b != nil && stop.Err() == nil && time.Now().After(deadline) {
 			waiting := b.take(waits)
 			l.settleAll(abort, b)
-			b = waiting
+			if b = waiting; b != nil && !said {
+				said = true
+				l.log.Error().Err(b.judge()[0].reason).Int("jobs", len(b.jobs)).Msg("jobs wait beside the line until somebody takes them")
+			}
 		}
 	}
 }

@@ -119,6 +119,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 		w.flush(c.Drain)
 	}
 	err = errors.Join(err, w.reopenFiles())
+	w.close() // which counts what push hosts lack
 	sums := ledger.Sums()
 	log.Info().Interface("ledger", sums).Msg("stopped")
 	return errors.Join(err, sums.Balance())

@@ -38,12 +38,11 @@ type backlog struct {
 
 // batch is what one call of Publish hands to the hosts.
 type batch struct {
-	number    uint64
-	at        time.Time
-	requests  []request
-	bytes     int
-	open      bool // Publish has not returned
-	abandoned bool // nothing more of it is sent
+	number   uint64
+	at       time.Time
+	requests []request
+	bytes    int
+	open     bool // Publish has not returned
 
 	// By host.
 	awaited []bool    // Publish waits for this one
@@ -70,8 +69,11 @@ func (c cursor) before(d cursor) bool {
 // place is one request in the backlog, on its way to a host.
 type place struct {
 	*batch
-	index int
+	index    int
+	attempts int // that the host refused for now, and that nobody waits for
 }
+
+func (p place) cursor() cursor { return cursor{p.number, p.index} }
 
 func (p place) request() *request { return &p.requests[p.index] }
 
@@ -126,6 +128,7 @@ func (l *backlog) trim() {
 		l.batches = l.batches[1:]
 		l.messages -= len(b.requests)
 		l.bytes -= b.bytes
+		l.moved.Broadcast()
 	}
 }
 
@@ -156,7 +159,7 @@ func (l *backlog) due(h *host, most int) []place {
 			if !h.lacks(b, i) {
 				continue
 			}
-			if places = append(places, place{b, i}); len(places) == most {
+			if places = append(places, place{batch: b, index: i}); len(places) == most {
 				return places
 			}
 		}

@@ -23,10 +23,12 @@ type delivery struct {
 	*host
 	*connection
 	requests []*request
-	answers  []error // to requests
-	todo     []int   // what is not answered, in order
-	trial    bool    // the first one decides whether the host is up again
-	attempts int     // of the first of todo that got no answer
+	answers  []error   // to requests
+	todo     []int     // what is not answered, in order
+	epoch    int       // of the host, when this was taken
+	trial    int       // so many refusals in a row mean that the host is not up again; 0 if it is up
+	held     []refusal // of the trial: the message's fault, if another one is accepted
+	attempts int       // of the first of todo that got no answer
 	fate     fate
 }
 
@@ -34,6 +36,12 @@ type delivery struct {
 type fate struct {
 	state  state
 	reason error
+}
+
+// refusal is the outcome of one of a delivery's requests.
+type refusal struct {
+	index   int
+	outcome error
 }
 
 // errStop ends a delivery whose host cannot take more now: it is down, or was restarted and gets older
@@ -46,9 +54,19 @@ func (d *delivery) deliver(ctx context.Context) {
 		return
 	}
 	sums := glue.HostSums{Name: d.name}
-	for len(d.todo) > 0 && d.exchange(ctx, &sums) == nil {
+	for len(d.todo) > 0 && d.exchange(ctx, &sums) == nil && !d.isRewound() {
+	}
+	if n := len(d.held); n > 0 && len(d.todo) == 0 {
+		d.fate = fate{refusing, d.held[n-1].outcome} // all that there was
 	}
 	d.backlog.ledger.AddHost(sums)
+}
+
+// isRewound reports whether the host gets older messages first.
+func (d *delivery) isRewound() bool {
+	d.backlog.mu.Lock()
+	defer d.backlog.mu.Unlock()
+	return d.host.epoch != d.epoch
 }
 
 // exchange sends what is next and takes the answers. err tells that nothing more can be sent now.
@@ -65,6 +83,7 @@ func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
 	for _, a := range got {
 		if a.accepted() {
 			sums.Accepted++
+			d.accepted.Add(1)
 		} else {
 			sums.Rejected++
 			d.window = 1
@@ -74,8 +93,8 @@ func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
 		}
 	}
 	// A new connection in the place of another: the host may be a new one as well.
-	if before > 0 && d.carrier.connections() > before && d.wasRestarted(ctx) {
-		return errStop
+	if before > 0 && d.carrier.connections() > before {
+		_ = d.look(ctx) // whether it answers, the next request shows
 	}
 	switch {
 	case err == nil:
@@ -93,7 +112,7 @@ func (d *delivery) next() []*request {
 	window := make([]*request, 0, min(d.window, len(d.todo)))
 	for _, i := range d.todo[:cap(window)] {
 		window = append(window, d.requests[i])
-		if d.trial || d.requests[i].standsAlone() {
+		if d.trial > 0 || d.requests[i].standsAlone() {
 			break
 		}
 	}
@@ -104,22 +123,37 @@ func (d *delivery) next() []*request {
 // refusal too many. Then the request counts as not sent.
 func (d *delivery) judge(outcome error) error {
 	i := d.todo[0]
-	if outcome != nil && !glue.IsPermanent(outcome) {
-		if d.refusals.Add(1) >= maxRefusals || d.trial {
-			d.refusals.Store(0)
-			d.fate = fate{refusing, outcome}
-			return errStop
-		}
-	} else {
+	d.todo, d.attempts = d.todo[1:], 0
+	switch {
+	case outcome == nil || glue.IsPermanent(outcome):
 		d.refusals.Store(0)
-		if d.trial {
-			d.trial = false
-			d.passTrial()
+		d.endTrial()
+	case d.trial > 0:
+		d.held = append(d.held, refusal{i, outcome})
+		if len(d.held) < d.trial {
+			return nil
 		}
+		d.fate = fate{refusing, outcome}
+		return errStop
+	case d.refusals.Add(1) >= maxRefusals:
+		d.refusals.Store(0)
+		d.fate = fate{refusing, outcome}
+		return errStop
 	}
 	d.answers[i] = outcome
-	d.todo, d.attempts = d.todo[1:], 0
 	return nil
+}
+
+// endTrial brings the host back, if it was on trial. What it refused before is the messages' fault.
+func (d *delivery) endTrial() {
+	if d.trial == 0 {
+		return
+	}
+	for _, r := range d.held {
+		d.answers[r.index] = r.outcome
+	}
+	d.trial, d.held = 0, nil
+	d.passTrial()
 }
 
 // unanswered deals with a connection that ended before the first request was answered: it is tried again on

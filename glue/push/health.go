@@ -29,7 +29,7 @@ const (
 // that nothing is sent to and that does not answer, and notices when one was restarted.
 func (h *host) watch(stop context.Context) {
 	for failures := 0; stop.Err() == nil; glue.Sleep(stop, downTime) {
-		_, err := h.look(stop)
+		err := h.look(stop)
 		switch {
 		case stop.Err() != nil:
 		case err == nil:
@@ -43,33 +43,30 @@ func (h *host) watch(stop context.Context) {
 	}
 }
 
-// look asks the host for its health, and reports whether it has lost its memory since it was asked before: then
-// it gets what was published of late again.
-func (h *host) look(ctx context.Context) (restarted bool, err error) {
+// look asks the host for its health. When it has lost its memory since it was asked before it gets what was
+// published of late again.
+func (h *host) look(ctx context.Context) error {
 	pid, err := h.ping(ctx)
 	if err != nil || pid == 0 {
-		return false, err
+		return err
 	}
 	h.backlog.mu.Lock()
 	same := pid == h.life.pid
 	h.backlog.mu.Unlock()
 	if same {
-		return false, nil
+		return nil
 	}
 	now := h.newLife(ctx, pid)
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
-	restarted = h.life.pid != 0 && !now.continues(h.life, h.accepted)
-	if h.life, h.accepted = now, 0; restarted {
+	if pid == h.life.pid {
+		return nil // somebody else has looked meanwhile
+	}
+	restarted := h.life.pid != 0 && !now.continues(h.life, h.accepted.Swap(0))
+	if h.life = now; restarted {
 		h.rewind()
 	}
-	return restarted, nil
-}
-
-// wasRestarted is look for a delivery.
-func (h *host) wasRestarted(ctx context.Context) bool {
-	restarted, err := h.look(ctx)
-	return err == nil && restarted
+	return nil
 }
 
 // answersAgain brings back a host that was silent.
@@ -102,7 +99,7 @@ func (h *host) passTrial() {
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
 	if h.state == refusing {
-		h.state, h.trials = behind, 0
+		h.state = behind
 		h.log.Info().Msg("push host is up again")
 	}
 }
@@ -110,6 +107,7 @@ func (h *host) passTrial() {
 // goDown takes the host out. Nobody waits for it any more.
 func (h *host) goDown(f fate) {
 	if h.state == up || h.state == behind {
+		h.trials = 0
 		h.log.Error().AnErr("reason", f.reason).Msg("push host is down")
 	}
 	h.state, h.trial = f.state, time.Now().Add(downTime)
@@ -135,7 +133,7 @@ func (h *host) leave() {
 
 // isBusy reports whether the host is up and lacks something.
 func (h *host) isBusy() bool {
-	return (h.state == up || h.state == behind) && (h.busy || len(h.backlog.due(h, 1)) > 0)
+	return (h.state == up || h.state == behind) && (h.busy || len(h.owed) > 0 || len(h.backlog.due(h, 1)) > 0)
 }
 
 // catchUp makes a host that is behind one that is up, if it has all that there is.
@@ -149,11 +147,19 @@ func (h *host) catchUp() {
 	}
 }
 
+// goBack makes the host get what it lacks from a place on.
+func (h *host) goBack(to cursor) {
+	if to.before(h.at) {
+		h.at = to
+		h.wakeUp()
+	}
+}
+
 // rewind makes the host get all that was published of late, whether it had it or not.
 func (h *host) rewind() {
 	h.backlog.trim() // what is too old has been missed
 	h.epoch++
-	h.at, h.replay = cursor{batch: h.backlog.first()}, h.backlog.end()
+	h.at, h.replay, h.owed = cursor{batch: h.backlog.first()}, h.backlog.end(), nil
 	if h.state == up && h.backlog.messages > 0 {
 		h.state = behind
 	}

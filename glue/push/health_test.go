@@ -145,7 +145,7 @@ func TestARefusingHostGetsATrialMessage(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		h.want("one", append(bodies, "a", "a", "a", "c", "d")...)
+		h.want("one", append(bodies, "a", "a", "b", "a", "b", "c", "d")...)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type host struct {
 	connections []*connection
 	audience    *audience    // nil unless messages that nobody listens to are skipped
 	refusals    atomic.Int64 // answers in a row that may pass
+	accepted    atomic.Int64 // requests since life was seen
 
 	pinger  http.RoundTripper
 	timeout time.Duration
@@ -36,13 +38,15 @@ type host struct {
 	// Guarded by backlog.mu.
 	state     state
 	trial     time.Time          // of a host that is down: when it gets the next message, if it refuses
-	trials    int                // of the same message
+	trials    int                // that failed in a row
 	busy      bool               // something is on its way
 	round     int                // counts what was
 	interrupt context.CancelFunc // ends what is
 	at        cursor             // what it gets next
+	flight    cursor             // up to here it is on its way
+	owed      []place            // what it refused for now, and gets again before that
+	owedAt    time.Time          // when
 	replay    cursor             // up to here it gets what it had already
-	accepted  int64              // requests since life was seen
 	epoch     int                // counts rewinds
 	life      life               // as it was seen last
 }
@@ -83,7 +87,9 @@ func newHost(base *url.URL, number int, l *backlog, c Config) *host {
 		h.connections = append(h.connections, o)
 	}
 	if h.pinger == nil {
-		h.pinger = authorize(newTransport(c.TLS, c.Timeout), c.Authorization)
+		pinger := newTransport(c.TLS, c.Timeout)
+		pinger.MaxConnsPerHost = 1 // always the same process answers, as long as it lives
+		h.pinger = authorize(pinger, c.Authorization)
 	}
 	h.log = c.Log.With().Str("host", h.name).Logger()
 	if c.SkipEmpty {
@@ -95,29 +101,35 @@ func newHost(base *url.URL, number int, l *backlog, c Config) *host {
 // lacks reports whether the host is still to get a request. The caller holds backlog.mu.
 func (h *host) lacks(b *batch, index int) bool {
 	r := &b.requests[index]
-	if r.err != nil || b.abandoned {
+	if r.err != nil {
 		return false
 	}
 	return !r.has[h.number] || cursor{b.number, index}.before(h.replay)
 }
 
-// miss moves the host past a batch that is kept no longer, and counts what it never got of it.
+// miss moves the host past a batch that is kept no longer, and counts what it never got of it. What is on its way
+// is counted when that is known.
 func (h *host) miss(b *batch) {
-	if h.at.batch > b.number {
-		return
-	}
-	start := 0
-	if h.at.batch == b.number {
-		start = h.at.index
-	}
 	var missed int64
-	for i := start; i < len(b.requests); i++ {
-		if r := &b.requests[i]; r.err == nil && !r.has[h.number] {
+	for i := range b.requests {
+		c, r := cursor{b.number, i}, &b.requests[i]
+		if r.err == nil && !r.has[h.number] && !c.before(h.at) && !c.before(h.flight) {
 			missed++
 		}
 	}
-	h.at = cursor{batch: b.number + 1}
-	h.bookMissed(missed)
+	owed := len(h.owed)
+	h.owed = slices.DeleteFunc(h.owed, func(p place) bool { return p.batch == b })
+	h.bookMissed(missed + int64(owed-len(h.owed)))
+	if past := (cursor{batch: b.number + 1}); h.at.before(past) {
+		h.at = past
+	}
+}
+
+// missAll counts what the host lacks and will not get any more.
+func (h *host) missAll() {
+	for _, b := range h.backlog.batches {
+		h.miss(b)
+	}
 }
 
 func (h *host) wakeUp() {

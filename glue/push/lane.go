@@ -23,8 +23,9 @@ const maxLoad = 1024
 // load is what a lane takes to its host at once.
 type load struct {
 	places []place
-	trial  bool
-	epoch  int
+	owed   bool            // the host gets them again, beside the order
+	trial  int             // see delivery
+	epoch  int             // of the host
 	ctx    context.Context // ends when it is interrupted
 }
 
@@ -35,12 +36,8 @@ func (h *host) run(stop context.Context) {
 		if !ok {
 			return
 		}
-		answers, f := h.carry(l.ctx, l.places, l.trial)
-		owed := h.commit(l, answers, f)
-		for attempt := 1; len(owed) > 0 && glue.Sleep(stop, pauseOf(attempt)); attempt++ {
-			answers, f = h.carry(stop, owed, false)
-			owed = h.commitOwed(owed, answers, f, attempt == owedAttempts)
-		}
+		answers, f := h.carry(&l)
+		h.commit(&l, answers, f)
 	}
 }
 
@@ -64,6 +61,7 @@ func (h *host) take(stop context.Context) (load, bool) {
 func (h *host) tryTake(stop context.Context) (load, <-chan time.Time) {
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
+	h.backlog.trim()
 	l := load{epoch: h.epoch}
 	switch h.state {
 	case silent:
@@ -72,32 +70,45 @@ func (h *host) tryTake(stop context.Context) (load, <-chan time.Time) {
 		if wait := time.Until(h.trial); wait > 0 {
 			return l, time.After(wait)
 		}
-		l.trial = true
+		l.trial = h.trials + 1
 	}
-	if l.places = h.backlog.due(h, maxLoad); len(l.places) == 0 {
+	wait := time.Until(h.owedAt)
+	if l.owed = len(h.owed) > 0 && wait <= 0; l.owed {
+		l.places, h.owed = h.owed, nil
+	} else {
+		l.places = h.backlog.due(h, maxLoad)
+	}
+	switch n := len(l.places); {
+	case n == 0 && len(h.owed) > 0:
+		h.catchUp()
+		return l, time.After(wait)
+	case n == 0:
 		h.catchUp()
 		return l, nil
+	case !l.owed:
+		last := l.places[n-1]
+		h.flight = cursor{last.number, last.index + 1}
 	}
 	l.ctx, h.interrupt = context.WithCancel(stop)
 	h.busy = true
 	return l, nil
 }
 
-// carry delivers requests over the host's connections, and returns the answers: errUnsent where there is none.
-func (h *host) carry(ctx context.Context, places []place, trial bool) ([]error, fate) {
-	requests, answers, todo := make([]*request, len(places)), make([]error, len(places)), make([]int, len(places))
-	for i, p := range places {
+// carry delivers a load over the host's connections, and returns the answers: errUnsent where there is none.
+func (h *host) carry(l *load) ([]error, fate) {
+	requests, answers, todo := make([]*request, len(l.places)), make([]error, len(l.places)), make([]int, len(l.places))
+	for i, p := range l.places {
 		requests[i], answers[i], todo[i] = p.request(), errUnsent, i
 	}
-	if h.audience != nil && !trial { // a trial is a message, whoever listens
-		todo = h.skip(ctx, requests, answers, todo)
+	parts := [][]int{todo} // of a trial, which are messages, whoever listens, and which one after the other decide
+	if l.trial == 0 {
+		parts = h.split(requests, h.skip(l.ctx, requests, answers, todo))
 	}
-	parts := h.split(requests, todo)
 	deliveries := make([]delivery, len(parts))
 	together(len(parts), func(o int) {
 		d := &deliveries[o]
-		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], trial: trial}
-		d.deliver(ctx)
+		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], epoch: l.epoch, trial: l.trial}
+		d.deliver(l.ctx)
 	})
 	var f fate
 	for o := range deliveries {
@@ -110,6 +121,9 @@ func (h *host) carry(ctx context.Context, places []place, trial bool) ([]error, 
 
 // skip returns what of todo somebody listens to. The rest counts as accepted.
 func (h *host) skip(ctx context.Context, requests []*request, answers []error, todo []int) []int {
+	if h.audience == nil {
+		return todo
+	}
 	heard := h.audience.skip(ctx, requests, todo)
 	if len(heard) == len(todo) {
 		return todo
@@ -137,88 +151,80 @@ func (h *host) split(requests []*request, todo []int) [][]int {
 	return parts
 }
 
-// commit enters the answers, moves on, and returns what the host refused for now and nobody else will retry.
-func (h *host) commit(l load, answers []error, f fate) (owed []place) {
+// commit enters the answers, draws the conclusion from the host's fate, and moves on.
+func (h *host) commit(l *load, answers []error, f fate) {
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
+	defer h.backlog.moved.Broadcast()
 	last := l.places[len(l.places)-1]
 	next := cursor{last.number, last.index + 1}
-	for j := len(l.places) - 1; j >= 0; j-- {
-		if p := l.places[j]; errors.Is(answers[j], errUnsent) {
-			next = cursor{p.number, p.index}
+	for j, p := range l.places {
+		switch unsent := errors.Is(answers[j], errUnsent); {
+		case !unsent:
+			h.enter(p, answers[j])
+		case l.owed:
+			h.owe(p)
+		case p.cursor().before(next):
+			next = p.cursor()
 		}
 	}
-	if h.epoch == l.epoch {
+	switch {
+	case l.owed || h.epoch != l.epoch:
+	case next.batch < h.backlog.first(): // kept no longer
+		h.missUnsent(l.places, answers)
+		h.at = cursor{batch: h.backlog.first()}
+	default:
 		h.at = next
 	}
-	owed = h.enter(l.places, answers)
-	h.end(f, len(owed) > 0)
-	if f.state == refusing && l.trial {
-		h.giveUpTrial()
-	}
-	return owed
-}
-
-// commitOwed is commit for what is owed. It returns what still is, but nothing after the last attempt.
-func (h *host) commitOwed(places []place, answers []error, f fate, last bool) (owed []place) {
-	h.backlog.mu.Lock()
-	defer h.backlog.mu.Unlock()
-	for j := range answers {
-		if errors.Is(answers[j], errUnsent) {
-			owed = append(owed, places[j])
-		}
-	}
-	owed = append(owed, h.enter(places, answers)...)
-	if last || f.reason != nil {
-		h.bookMissed(int64(len(owed)))
-		owed = nil
-	}
-	h.end(f, len(owed) > 0)
-	return owed
-}
-
-// enter writes answers into the backlog, and returns the places of those that may pass, where nobody waits
-// who would retry.
-func (h *host) enter(places []place, answers []error) (owed []place) {
-	for j, p := range places {
-		err := answers[j]
-		if errors.Is(err, errUnsent) {
-			continue
-		}
-		waits := p.open && p.awaited[h.number]
-		if p.answered(h.number, p.index, err); err == nil {
-			h.accepted++
-		}
-		if err != nil && !glue.IsPermanent(err) && !waits {
-			owed = append(owed, p)
-		}
-	}
-	return owed
-}
-
-// end draws the conclusion from a delivery. There may be more to do about it.
-func (h *host) end(f fate, more bool) {
-	h.busy = more
+	h.flight, h.busy = cursor{}, false
 	h.round++
 	h.interrupt()
-	defer h.backlog.moved.Broadcast()
-	if f.reason != nil {
-		h.goDown(f)
+	if f.reason == nil {
+		h.catchUp()
 		return
 	}
-	h.catchUp()
+	h.goDown(f)
+	if l.trial > 0 {
+		h.trials = l.trial
+	}
 }
 
-// giveUpTrial leaves out a message that a host has refused in too many trials: it may be the message's fault.
-func (h *host) giveUpTrial() {
-	if h.trials++; int64(h.trials) < maxRefusals {
+// missUnsent counts what was not sent of batches that were dropped while it was on its way.
+func (h *host) missUnsent(places []place, answers []error) {
+	var missed int64
+	for j, p := range places {
+		if errors.Is(answers[j], errUnsent) && p.number < h.backlog.first() && p.request().err == nil && !p.request().has[h.number] {
+			missed++
+		}
+	}
+	h.bookMissed(missed)
+}
+
+// enter writes an answer into the backlog. What may pass the host gets again, unless Publish waits and tells who
+// retries it.
+func (h *host) enter(p place, answer error) {
+	waits := p.open && p.awaited[h.number]
+	p.answered(h.number, p.index, answer)
+	if isPassing(answer) && !waits {
+		p.attempts++
+		h.owe(p)
+	}
+}
+
+// owe has the host get a message again, a few times.
+func (h *host) owe(p place) {
+	if p.attempts > owedAttempts || p.number < h.backlog.first() {
+		h.bookMissed(1)
 		return
 	}
-	h.trials = 0
-	if due := h.backlog.due(h, 1); len(due) > 0 {
-		h.at = cursor{due[0].number, due[0].index + 1}
-		h.bookMissed(1)
-	}
+	h.owed = append(h.owed, p)
+	h.owedAt = time.Now().Add(pauseOf(max(1, p.attempts)))
+	h.wakeUp()
+}
+
+// isPassing reports whether a host may answer otherwise the next time.
+func isPassing(answer error) bool {
+	return answer != nil && !errors.Is(answer, errUnsent) && !glue.IsPermanent(answer)
 }
 
 func (h *host) bookMissed(n int64) {

@@ -60,10 +60,10 @@ type Publisher struct {
 	policy   Policy
 	deadline time.Duration
 
-	start sync.Once
-	stop  context.CancelFunc // ends the lanes
-	begun context.Context    // until stop
-	lanes sync.WaitGroup
+	start, closing sync.Once
+	stop           context.CancelFunc // ends the lanes
+	begun          context.Context    // until stop
+	lanes          sync.WaitGroup
 }
 
 var _ glue.Publisher = (*Publisher)(nil)
@@ -162,22 +162,41 @@ func (p *Publisher) NeedsChannels() {}
 func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outcomes []error) {
 	p.start.Do(p.run)
 	b := p.newBatch(messages, outcomes)
-	if p.hand(b) {
+	handed := p.hand(b)
+	if handed {
 		p.await(ctx, b)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b.open, b.abandoned = false, false
+	b.open = false
 	for i := range b.requests {
-		outcomes[i] = p.outcome(b, i)
-		if outcomes[i] != nil && ctx.Err() != nil && errors.Is(outcomes[i], glue.ErrUnavailable) {
-			outcomes[i] = ctx.Err()
+		outcomes[i] = p.outcome(b, i, ctx.Err())
+		if outcomes[i] == nil && !handed { // a host has it from before; those that lack it would never get it
+			outcomes[i] = p.partial(&b.requests[i], errDown)
 		}
-		if r := &b.requests[i]; outcomes[i] != nil && r.err == nil && !slices.Contains(r.has, true) {
-			r.err = errVoid
-		}
+		p.conclude(b, i, outcomes[i])
 		if receipt := messages[i].Receipt; receipt != nil {
 			receipt.Hosts = count(b.requests[i].has)
+		}
+	}
+}
+
+// conclude decides what becomes of a message in the backlog when its outcome is known. What is not published leaves it: its job
+// comes again, or never. What is published stays, and the hosts that lack it get it.
+func (p *Publisher) conclude(b *batch, i int, outcome error) {
+	r := &b.requests[i]
+	switch {
+	case outcome == nil && errors.Is(r.err, errVoid):
+		r.err = nil
+		for _, h := range p.hosts {
+			h.goBack(cursor{b.number, i})
+		}
+	case outcome != nil && r.err == nil:
+		r.err = errVoid
+	}
+	for n, h := range p.hosts {
+		if outcome == nil && !r.has[n] && isPassing(b.answers[n][i]) {
+			h.owe(place{batch: b, index: i, attempts: 1})
 		}
 	}
 }
@@ -224,9 +243,13 @@ func (p *Publisher) await(ctx context.Context, b *batch) {
 func (p *Publisher) abandon(b *batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b.abandoned = true
+	for i := range b.requests {
+		if r := &b.requests[i]; r.err == nil {
+			r.err = errVoid
+		}
+	}
 	for n, h := range p.hosts {
-		if b.missing[n] == 0 || !h.busy {
+		if !b.awaited[n] || b.missing[n] == 0 || !h.busy {
 			continue
 		}
 		h.interrupt()
@@ -295,9 +318,10 @@ func together(n int, do func(int)) {
 
 // outcome folds the hosts' answers for message i. A message is published when all hosts that it waited for have it,
 // or as many as the policy asks for.
-func (p *Publisher) outcome(b *batch, i int) error {
+// ended is why its context has ended, if it has.
+func (p *Publisher) outcome(b *batch, i int, ended error) error {
 	r := &b.requests[i]
-	if r.err != nil {
+	if r.err != nil && !errors.Is(r.err, errVoid) {
 		return r.err
 	}
 	var permanent, temporary, down error
@@ -305,6 +329,8 @@ func (p *Publisher) outcome(b *batch, i int) error {
 		err := b.answers[n][i]
 		switch {
 		case r.has[n]:
+		case errors.Is(err, errUnsent) && b.awaited[n] && ended != nil:
+			temporary = glue.AtHost(h.name, ended)
 		case errors.Is(err, errUnsent):
 			down = glue.AtHost(h.name, errDown)
 		case glue.IsPermanent(err):
@@ -320,11 +346,11 @@ func (p *Publisher) outcome(b *batch, i int) error {
 	case permanent != nil:
 		return permanent
 	case temporary != nil:
-		return &partialError{has: slices.Clone(r.has), err: temporary}
+		return p.partial(r, temporary)
 	case accepted >= p.policy.least():
 		return nil
 	case accepted > 0:
-		return &partialError{has: slices.Clone(r.has), err: down}
+		return p.partial(r, down)
 	}
 	return down
 }
@@ -335,8 +361,27 @@ var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 // partialError is the outcome of a message that a host refused for now; has tells which hosts
 // have it, so that the next attempt leaves them out.
 type partialError struct {
-	has []bool
-	err error
+	has    []bool
+	epochs []int // of the hosts then: one that was restarted since has it no more
+	err    error
+}
+
+// partial returns err with what the hosts have of r.
+func (p *Publisher) partial(r *request, err error) error {
+	e := &partialError{has: slices.Clone(r.has), epochs: make([]int, len(p.hosts)), err: err}
+	for n, h := range p.hosts {
+		e.epochs[n] = h.epoch
+	}
+	return e
+}
+
+// have marks in has the hosts that have a message whose outcome is e.
+func (p *Publisher) have(e *partialError, has []bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n, h := range p.hosts {
+		has[n] = e.has[n] && e.epochs[n] == h.epoch
+	}
 }
 
 func (e *partialError) Error() string { return e.err.Error() }
@@ -346,7 +391,7 @@ func (e *partialError) Unwrap() error { return e.err }
 func (p *Publisher) Ping(ctx context.Context) map[string]error {
 	health := map[string]error{}
 	for _, h := range p.hosts {
-		_, health[h.name] = h.look(ctx)
+		health[h.name] = h.look(ctx)
 	}
 	return health
 }
@@ -384,11 +429,18 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
-// Close ends the lanes and closes the connections. What hosts that are behind lack they do not get.
-func (p *Publisher) Close() {
+// Close ends the lanes and closes the connections. What hosts lack they do not get any more.
+func (p *Publisher) Close() { p.closing.Do(p.close) }
+
+func (p *Publisher) close() {
 	p.stop()
 	p.lanes.Wait()
 	for _, h := range p.hosts {
 		h.close()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range p.hosts {
+		h.missAll()
 	}
 }

@@ -295,7 +295,7 @@ func TestWhatAHostHasIsNotSentAgain(t *testing.T) {
 		if got := h.publish(batch, outcomes); got[0] != nil {
 			t.Error(got[0])
 		}
-		h.want("one", "1", "2", "2", "2", "1", "1") // the last two because it was away, and may have lost them
+		h.want("one", "1", "2", "2", "2", "1") // the last one because it was away, and may have lost it
 	})
 }
 

@@ -44,7 +44,7 @@ func (p *Publisher) newBatch(messages []*glue.Message, earlier []error) *batch {
 		b.bytes += len(r.head) + len(r.body)
 		var partial *partialError
 		if earlier[i] != nil && errors.As(earlier[i], &partial) {
-			copy(r.has, partial.has)
+			p.have(partial, r.has)
 		}
 	}
 	for n := range hosts {
