@@ -104,7 +104,7 @@ func TestCoalescingInABrowser(t *testing.T) {
 			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PUSH_MODULE="+module, "PUSH_HOSTS="+host.InternalURL(),
 				"PIPELINES=../../testdata/pipelines/good/coalesce.yml")...)
 			all.until("all messages are there", fmt.Sprintf("got.length >= %d", jobs))
-			sums := daemon.stop()
+			sums := daemon.Stop()
 
 			all.checkMessages(want)
 			secret.checkSecrets(want)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"pushglue/glue/gluetest/service"
 )
@@ -56,7 +55,7 @@ func TestDedupe(t *testing.T) {
 			return err == nil && counts.Finished == int64(round+1)*2*messages
 		})
 	}
-	sums := daemon.stop()
+	sums := daemon.Stop()
 	for _, path := range []string{"a.jsonl", "b.jsonl"} {
 		if got := occurrences(t, path); len(got) != messages || slices.Max(slices.Collect(maps.Values(got))) > 1 {
 			t.Errorf("%s has %d different messages, one of them %d times", path, len(got), slices.Max(slices.Collect(maps.Values(got))))
@@ -86,14 +85,9 @@ func TestDedupeLosesNothing(t *testing.T) {
 			before := finished()
 			daemon := startDaemon(t, "REDIS_URL="+store.URL(), "BATCH=16", "IN_FLIGHT="+fmt.Sprint(inFlight))
 			eventually(t, "some are published", func() bool { return finished() > before+500 })
-			daemon.signal(signal)
-			select {
-			case err := <-daemon.exited:
-				if (err == nil) != (signal == syscall.SIGTERM) {
-					t.Errorf("signal %v ends it with %v", signal, err)
-				}
-			case <-time.After(patience):
-				t.Fatal("the daemon does not end")
+			daemon.Signal(signal)
+			if err := daemon.Await(); (err == nil) != (signal == syscall.SIGTERM) {
+				t.Errorf("signal %v ends it with %v", signal, err)
 			}
 			if code, stdout, stderr := command(t, "", environment("REDIS_URL="+store.URL()), "jobs", "f", "cancel", "--all", "--older", "1ms", "--yes"); code != 0 {
 				t.Fatalf("%s%s", stdout, stderr)
@@ -102,7 +96,7 @@ func TestDedupeLosesNothing(t *testing.T) {
 	}
 	daemon := startDaemon(t, "REDIS_URL="+store.URL())
 	eventually(t, "all jobs are finished", func() bool { return finished() == 2*messages })
-	daemon.stop()
+	daemon.Stop()
 	for _, path := range []string{"a.jsonl", "b.jsonl"} {
 		counts, twice := occurrences(t, path), 0
 		for _, n := range counts {

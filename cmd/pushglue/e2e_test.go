@@ -75,7 +75,7 @@ func TestEndToEnd(t *testing.T) {
 
 			putRaw(t, rdb, test.dialect, comments)
 			waitFinished(t, rdb, test.dialect, jobs)
-			sums := daemon.stop()
+			sums := daemon.Stop()
 			readers.check(test.hosts, comments)
 			conform.OnlyCounters(t, rdb, test.dialect, "comments")
 			if f := sums.Feeds[0]; f.Claimed != jobs || f.Finished != jobs || f.InFlight != 0 {
@@ -130,7 +130,7 @@ func TestStopUnderLoad(t *testing.T) {
 		} else {
 			waitFinished(t, rdb, thoonk.ThoonkPy, jobs)
 		}
-		sums := daemon.stop()
+		sums := daemon.Stop()
 		finished += int(sums.Feeds[0].Finished)
 		feed, err := thoonk.NewFeed(rdb, "comments", thoonk.ThoonkPy)
 		if err != nil {
@@ -176,17 +176,17 @@ func TestRefusedMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.queued > 0 {
-				daemon.awaitLog("push host is down")
+				awaitLog(t, daemon, "push host is down")
 			}
 			eventually(t, "the verdicts", func() bool {
 				counts, err := feed.Counts(t.Context())
 				return err == nil && counts.Stalled == test.stalled && counts.Finished == 12-test.stalled-test.queued
 			})
-			daemon.stop()
+			daemon.Stop()
 			if counts, err := feed.Counts(t.Context()); err != nil || counts.Stalled != test.stalled || counts.Queued != test.queued {
 				t.Errorf("at the end: %+v, %v", counts, err)
 			}
-			if log := daemon.logText(); !strings.Contains(log, "answers "+name) || strings.Contains(log, "secret") {
+			if log := daemon.Log(); !strings.Contains(log, "answers "+name) || strings.Contains(log, "secret") {
 				t.Errorf("the log does not tell why, or tells too much")
 			}
 		})
@@ -203,10 +203,10 @@ func TestAPushHostThatComesLate(t *testing.T) {
 	path := shippedPipelines(t)
 	daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PIPELINES="+path, "PUSH_HOSTS="+host.InternalURL())...)
 	putRaw(t, rdb, thoonk.ThoonkPy, comments)
-	eventually(t, "the daemon's complaint", func() bool { return strings.Contains(daemon.logText(), "nobody takes messages") })
+	eventually(t, "the daemon's complaint", func() bool { return strings.Contains(daemon.Log(), "nobody takes messages") })
 	host.Start()
 	waitFinished(t, rdb, thoonk.ThoonkPy, len(comments))
-	sums := daemon.stop()
+	sums := daemon.Stop()
 	if f := sums.Feeds[0]; f.Finished != int64(len(comments)) || f.Cancelled != 0 || f.Stalled != 0 {
 		t.Errorf("the ledger says %+v", f)
 	}

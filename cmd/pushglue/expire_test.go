@@ -29,7 +29,7 @@ func TestExpire(t *testing.T) {
 		counts, err := feed.Counts(t.Context())
 		return err == nil && counts.Finished == 2
 	})
-	daemon.stop()
+	daemon.Stop()
 	if got := occurrences(t, "out.jsonl"); len(got) != 1 || got[`{"id":"young"}`+"\n"] != 1 {
 		t.Errorf("the file has %v", got)
 	}

@@ -109,7 +109,7 @@ func TestNoContentLeavesItsChannels(t *testing.T) {
 				counts, err := feed.Counts(t.Context())
 				return err == nil && counts.Stalled+counts.Finished == jobs+1
 			})
-			sums := daemon.stop()
+			sums := daemon.Stop()
 			published := sums.Pipelines[0].Publish.Published
 			if sums.Hosts[0].Accepted != published || sums.Hosts[0].Rejected != 0 || published < jobs/2 || published == jobs+1 {
 				t.Errorf("the seed makes %d of %d messages: %+v", published, jobs, sums.Hosts[0])

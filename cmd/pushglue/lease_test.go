@@ -50,15 +50,15 @@ func TestStandbyDaemons(t *testing.T) {
 	workdir(t, fileOnly)
 	settings := []string{"REDIS_URL=" + store.URL(), "STANDBY=true", "HTTP_ADDR="}
 	active := startDaemon(t, settings...)
-	active.awaitLog("this daemon is the active one")
+	awaitLog(t, active, "this daemon is the active one")
 	other := startDaemon(t, settings...)
-	other.awaitLog("this one stands by")
+	awaitLog(t, other, "this one stands by")
 	const jobs = 20_000
 	feed := putOn(t, store, numberedJobs(0, jobs)...)
 	eventually(t, "the first jobs are published", func() bool { return len(published(t)) > 0 })
-	active.signal(syscall.SIGKILL)
+	active.Signal(syscall.SIGKILL)
 	putOn(t, store, numberedJobs(jobs, jobs)...)
-	other.awaitLog("this daemon is the active one")
+	awaitLog(t, other, "this daemon is the active one")
 	eventually(t, "all jobs are done", func() bool {
 		counts, err := feed.Counts(t.Context())
 		return err == nil && counts.Finished == 2*jobs
@@ -67,10 +67,10 @@ func TestStandbyDaemons(t *testing.T) {
 		t.Errorf("%d jobs were published, or not in their order", len(ids))
 	}
 	third := startDaemon(t, settings...)
-	third.awaitLog("this one stands by")
-	other.stop()
-	third.awaitLog("this daemon is the active one")
-	third.stop()
+	awaitLog(t, third, "this one stands by")
+	other.Stop()
+	awaitLog(t, third, "this daemon is the active one")
+	third.Stop()
 }
 
 // TestAKilledDaemonsJobsComeBack kills a daemon while its push host does not answer.
@@ -90,13 +90,13 @@ func TestAKilledDaemonsJobsComeBack(t *testing.T) {
 	dead := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+host.URL, "LEASE=1s", "HTTP_ADDR=", "PUSH_TIMEOUT=1h")
 	feed := putOn(t, store, numberedJobs(0, 100)...)
 	<-asked
-	dead.signal(syscall.SIGKILL)
+	dead.Signal(syscall.SIGKILL)
 	if err := os.WriteFile("pipelines.yml", []byte(fileOnly), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	next := startDaemon(t, "REDIS_URL="+store.URL(), "LEASE=1s", "HTTP_ADDR=")
 	putOn(t, store, numberedJobs(100, 10)...)
-	next.awaitLog("claims of dead daemons ended; their jobs are back on the feed, in order")
+	awaitLog(t, next, "claims of dead daemons ended; their jobs are back on the feed, in order")
 	eventually(t, "all jobs are done", func() bool {
 		counts, err := feed.Counts(t.Context())
 		return err == nil && counts.Finished == 110
@@ -105,5 +105,5 @@ func TestAKilledDaemonsJobsComeBack(t *testing.T) {
 	if old := slices.DeleteFunc(slices.Clone(ids), func(id int) bool { return id >= 100 }); len(ids) != 110 || len(old) != 100 || !slices.IsSorted(old) {
 		t.Errorf("published in this order: %d", ids)
 	}
-	next.stop()
+	next.Stop()
 }

@@ -50,8 +50,8 @@ func TestLimits(t *testing.T) {
 		counts, err := feed.Counts(t.Context())
 		return err == nil && counts.Stalled == 2
 	})
-	daemon.stop()
-	log := daemon.logText()
+	daemon.Stop()
+	log := daemon.Log()
 	if strings.Contains(log, "xxx") || !strings.Contains(log, "more than 4096") || !strings.Contains(log, "nested deeper") {
 		t.Errorf("the log does not tell why, or tells too much")
 	}

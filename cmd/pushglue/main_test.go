@@ -1,20 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"pushglue/glue"
+	"pushglue/glue/gluetest/service"
 )
 
 // asPushglue makes the test binary behave as pushglue, so that tests run the real command as a
@@ -31,64 +26,16 @@ func TestMain(m *testing.M) {
 // patience bounds every wait of the tests; none is expected to come near it.
 const patience = 60 * time.Second
 
-// daemonProcess is a running "pushglue run".
-type daemonProcess struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	exited chan error
-
-	mu  sync.Mutex
-	log []string
-}
-
 // startDaemon starts the daemon with settings like "REDIS_URL=…", and waits until it runs.
-func startDaemon(t *testing.T, settings ...string) *daemonProcess {
+func startDaemon(t *testing.T, settings ...string) *service.Daemon {
 	t.Helper()
 	return startDaemonIn(t, environment(settings...))
 }
 
 // startDaemonIn is startDaemon in an environment.
-func startDaemonIn(t *testing.T, env []string) *daemonProcess {
+func startDaemonIn(t *testing.T, env []string) *service.Daemon {
 	t.Helper()
-	d := &daemonProcess{t: t, cmd: exec.Command(os.Args[0], "run"), exited: make(chan error, 1)}
-	d.cmd.Env = env
-	stderr, err := d.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	running := make(chan struct{})
-	go func() {
-		lines := bufio.NewScanner(stderr)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			d.mu.Lock()
-			d.log = append(d.log, lines.Text())
-			d.mu.Unlock()
-			if strings.Contains(lines.Text(), `"message":"running"`) {
-				close(running)
-			}
-		}
-		d.exited <- d.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		if err := d.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("log of the daemon:\n%.20000s", d.logText())
-		}
-	})
-	select {
-	case <-running:
-	case err := <-d.exited:
-		t.Fatalf("the daemon ended: %v\n%s", err, d.logText())
-	case <-time.After(patience):
-		t.Fatal("the daemon does not start")
-	}
-	return d
+	return service.StartDaemon(t, env, os.Args[0], "run")
 }
 
 // raceAtExit keeps the race detector from sleeping for a second at the end of each process.
@@ -101,42 +48,6 @@ func environment(settings ...string) []string {
 		env = append(env, "PUSHGLUE_"+s)
 	}
 	return env
-}
-
-func (d *daemonProcess) logText() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return strings.Join(d.log, "\n")
-}
-
-// stop sends SIGTERM, expects exit code 0, and returns the ledger that the daemon logs at its end.
-func (d *daemonProcess) stop() glue.Sums {
-	d.t.Helper()
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		d.t.Fatal(err)
-	}
-	select {
-	case err := <-d.exited:
-		if err != nil {
-			d.t.Fatalf("the daemon ended with %v", err)
-		}
-	case <-time.After(patience):
-		d.t.Fatal("the daemon does not stop")
-	}
-	for _, line := range d.log {
-		var last struct {
-			Message string    `json:"message"`
-			Ledger  glue.Sums `json:"ledger"`
-		}
-		if json.Unmarshal([]byte(line), &last) == nil && last.Message == "stopped" {
-			if err := last.Ledger.Balance(); err != nil {
-				d.t.Error(err)
-			}
-			return last.Ledger
-		}
-	}
-	d.t.Fatal("the daemon logged no ledger")
-	return glue.Sums{}
 }
 
 // command runs pushglue to its end.

@@ -116,7 +116,7 @@ func TestNoScriptOfAMessageRuns(t *testing.T) {
 	clean, dirty := pages["clean"], pages["dirty"]
 	dirty.until("attacks work where nothing is cleaned", "hits > 10")
 	clean.until("all messages are there", fmt.Sprintf("got === %d", len(attacks)))
-	daemon.stop()
+	daemon.Stop()
 	evaluate[any](clean, "void touch()")
 	clean.until("handlers run", "controlled")
 	if hits := evaluate[int](clean, "hits"); hits > 0 {

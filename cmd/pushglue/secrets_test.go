@@ -131,7 +131,7 @@ func TestSecretsAndPayloadsAreNotShown(t *testing.T) {
 		daemon := startDaemon(t, append(append(good, "HTTP_ADDR="+http1), change...)...)
 		eventually(t, "the bad jobs are stalled, or all wait", func() bool {
 			counts, err := feed.Counts(t.Context())
-			return err == nil && counts.Stalled >= before.Stalled+13 || strings.Contains(daemon.logText(), "nobody takes messages")
+			return err == nil && counts.Stalled >= before.Stalled+13 || strings.Contains(daemon.Log(), "nobody takes messages")
 		})
 		resp, err := http.Get("http://" + http1 + "/ledger")
 		if err != nil {
@@ -143,8 +143,8 @@ func TestSecretsAndPayloadsAreNotShown(t *testing.T) {
 			t.Fatal(err)
 		}
 		said["/ledger, "+name] = string(ledger)
-		daemon.stop()
-		said["the log, "+name] = daemon.logText()
+		daemon.Stop()
+		said["the log, "+name] = daemon.Log()
 	}
 	run("jobs", 0, good, "", "jobs", "comments")
 	run("jobs list", 0, good, "", "jobs", "comments", "list", "stalled")

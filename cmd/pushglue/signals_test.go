@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/thoonk"
@@ -31,16 +31,9 @@ func putOn(t *testing.T, store *service.Redis, payloads ...string) *thoonk.Feed 
 	return feed
 }
 
-func (d *daemonProcess) signal(s os.Signal) {
-	d.t.Helper()
-	if err := d.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *daemonProcess) awaitLog(text string) {
-	d.t.Helper()
-	eventually(d.t, "the log says "+text, func() bool { return strings.Contains(d.logText(), text) })
+func awaitLog(t *testing.T, d *service.Daemon, text string) {
+	t.Helper()
+	eventually(t, "the log says "+text, func() bool { return strings.Contains(d.Log(), text) })
 }
 
 // TestSIGHUP rotates the file of a pipeline.
@@ -60,11 +53,11 @@ func TestSIGHUP(t *testing.T) {
 	if err := os.Rename("out.jsonl", "out.jsonl.1"); err != nil {
 		t.Fatal(err)
 	}
-	daemon.signal(syscall.SIGHUP)
-	daemon.awaitLog("files will be reopened")
+	daemon.Signal(syscall.SIGHUP)
+	awaitLog(t, daemon, "files will be reopened")
 	putOn(t, store, `{"id":2}`)
 	eventually(t, "the second line", func() bool { return lines("out.jsonl") == "{\"id\":2}\n" })
-	daemon.stop()
+	daemon.Stop()
 	if got := lines("out.jsonl.1"); got != "{\"id\":1}\n" {
 		t.Errorf("the rotated file has %q", got)
 	}
@@ -100,14 +93,9 @@ func TestTheDrainEnds(t *testing.T) {
 	before := queued(t, store)
 	daemon := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+url, "PUSH_TIMEOUT=1h", "DRAIN=100ms", "BATCH=2")
 	<-asked
-	daemon.signal(os.Interrupt)
-	select {
-	case err := <-daemon.exited:
-		if err != nil {
-			t.Errorf("the daemon ended with %v", err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the daemon does not stop")
+	daemon.Signal(os.Interrupt)
+	if err := daemon.Await(); err != nil {
+		t.Errorf("the daemon ended with %v", err)
 	}
 	counts, err := feed.Counts(t.Context())
 	if err != nil || counts.Claimed != 0 || counts.Cancelled != 0 {
@@ -137,24 +125,17 @@ func TestTheSecondSignalAborts(t *testing.T) {
 	daemon := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+url, "PUSH_TIMEOUT=1h", "DRAIN=1h")
 	feed := putOn(t, store, `{"id":"a","text":"secret"}`)
 	<-asked
-	daemon.signal(syscall.SIGTERM)
-	daemon.awaitLog("a second signal aborts")
+	daemon.Signal(syscall.SIGTERM)
+	awaitLog(t, daemon, "a second signal aborts")
 	eventually(t, "the second signal counts", func() bool { // not if it comes at once
-		daemon.signal(syscall.SIGTERM)
-		return strings.Contains(daemon.logText(), "aborting")
+		daemon.Signal(syscall.SIGTERM)
+		return strings.Contains(daemon.Log(), "aborting")
 	})
-	select {
-	case err := <-daemon.exited:
-		if err == nil {
-			t.Error("the daemon ended as if nothing had happened")
-		}
-	case <-time.After(patience):
-		t.Fatal("the daemon does not abort")
+	var exit *exec.ExitError
+	if err := daemon.Await(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasSuffix(daemon.Log(), "pushglue: aborted") {
+		t.Errorf("it ended with %v, want exit code 1", exit)
 	}
-	if code := daemon.cmd.ProcessState.ExitCode(); code != 1 || !strings.HasSuffix(daemon.logText(), "pushglue: aborted") {
-		t.Errorf("exit code %d, want 1", code)
-	}
-	if strings.Contains(daemon.logText(), "secret") {
+	if strings.Contains(daemon.Log(), "secret") {
 		t.Error("the log quotes a payload")
 	}
 	counts, err := feed.Counts(t.Context())

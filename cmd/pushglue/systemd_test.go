@@ -49,7 +49,7 @@ func TestSystemd(t *testing.T) {
 			t.Errorf("message %d is %s, want %s", i, got, want)
 		}
 	}
-	daemon.stop()
+	daemon.Stop()
 	got := next()
 	for got == "WATCHDOG=1" {
 		got = next()

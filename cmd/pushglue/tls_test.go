@@ -85,8 +85,8 @@ func TestPushHostsOverTLS(t *testing.T) {
 			if event, err := reader.Next(); err != nil || event.Data != `{"id":"1"}` {
 				t.Errorf("got %q, %v", event.Data, err)
 			}
-			daemon.stop()
-			if strings.Contains(daemon.logText(), planted) {
+			daemon.Stop()
+			if strings.Contains(daemon.Log(), planted) {
 				t.Error("the log shows the Authorization header")
 			}
 		})

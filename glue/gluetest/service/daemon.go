@@ -57,7 +57,7 @@ func StartDaemon(tb testing.TB, env []string, command ...string) *Daemon {
 		d.exited <- d.process.Wait()
 	}()
 	tb.Cleanup(func() {
-		d.signal(syscall.SIGKILL)
+		d.Signal(syscall.SIGKILL)
 		if tb.Failed() {
 			tb.Logf("log of the daemon %d:\n%.20000s", d.process.Process.Pid, d.Log())
 		}
@@ -82,22 +82,22 @@ func (d *Daemon) Log() string {
 // Kill ends the daemon by SIGKILL, and returns when it has ended.
 func (d *Daemon) Kill() {
 	d.tb.Helper()
-	d.signal(syscall.SIGKILL)
-	_ = d.await() // killed
+	d.Signal(syscall.SIGKILL)
+	_ = d.Await() // killed
 }
 
 // Pause stops the daemon where it stands, and Continue lets it go on: a machine that hangs.
-func (d *Daemon) Pause() { d.signal(syscall.SIGSTOP) }
+func (d *Daemon) Pause() { d.Signal(syscall.SIGSTOP) }
 
 // Continue ends Pause.
-func (d *Daemon) Continue() { d.signal(syscall.SIGCONT) }
+func (d *Daemon) Continue() { d.Signal(syscall.SIGCONT) }
 
 // Stop sends SIGTERM, expects exit code 0, and returns the ledger that the daemon logs at its end,
 // which must balance.
 func (d *Daemon) Stop() glue.Sums {
 	d.tb.Helper()
-	d.signal(syscall.SIGTERM)
-	if err := d.await(); err != nil {
+	d.Signal(syscall.SIGTERM)
+	if err := d.Await(); err != nil {
 		d.tb.Errorf("the daemon ended with %v", err)
 	}
 	for _, line := range d.log {
@@ -116,7 +116,8 @@ func (d *Daemon) Stop() glue.Sums {
 	return glue.Sums{}
 }
 
-func (d *Daemon) await() error {
+// Await waits until the daemon has ended, and returns how, as exec.Cmd.Wait does. It can be called once.
+func (d *Daemon) Await() error {
 	d.tb.Helper()
 	select {
 	case err := <-d.exited:
@@ -127,7 +128,8 @@ func (d *Daemon) await() error {
 	}
 }
 
-func (d *Daemon) signal(signal syscall.Signal) {
+// Signal sends the daemon a signal, unless it has ended.
+func (d *Daemon) Signal(signal os.Signal) {
 	d.tb.Helper()
 	if err := d.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		d.tb.Errorf("send the daemon the signal %v: %v", signal, err)
