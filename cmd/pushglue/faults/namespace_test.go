@@ -111,7 +111,7 @@ func (n *namespace) unplug(d time.Duration) {
 func (n *namespace) narrow() {
 	n.r.Helper()
 	for i, cable := range n.cables {
-		limits := []string{"root", "tbf", "rate", "10mbit", "burst", "3000", "limit", "6000"}
+		limits := []string{"root", "tbf", "rate", "5mbit", "burst", "1600", "limit", "3200"}
 		n.r.execute("tc", append([]string{"qdisc", "add", "dev", cable}, limits...)...)
 		n.r.execute("tc", append([]string{"-n", n.name, "qdisc", "add", "dev", fmt.Sprint("cable", i)}, limits...)...)
 	}
@@ -149,9 +149,10 @@ func TestCable(t *testing.T) {
 	run(t, func() scenario {
 		var narrow namespace
 		return scenario{
-			name: "cable lossy", hosts: 1, once: true, setUp: narrow.setUp,
+			name: "cable lossy", hosts: 1, setUp: narrow.setUp,
 			fault: func(r *round) {
 				narrow.narrow()
+				r.answerLost() // when so much is lost that a connection is given up
 				r.eventually("packets get lost", narrow.lost)
 				r.progress(r.times(2000, 20_000))
 			},
