@@ -41,6 +41,7 @@ type batch struct {
 	number   uint64
 	at       time.Time
 	requests []request
+	kept     int // requests that are not void, and their bytes
 	bytes    int
 	open     bool // Publish has not returned
 
@@ -66,11 +67,10 @@ func (c cursor) before(d cursor) bool {
 	return c.batch < d.batch || c.batch == d.batch && c.index < d.index
 }
 
-// place is one request in the backlog, on its way to a host.
+// place is one request in the backlog.
 type place struct {
 	*batch
-	index    int
-	attempts int // that the host refused for now, and that nobody waits for
+	index int
 }
 
 func (p place) cursor() cursor { return cursor{p.number, p.index} }
@@ -105,7 +105,7 @@ func (l *backlog) add(b *batch) {
 	b.number, b.at, b.open = l.next, time.Now(), true
 	l.next++
 	l.batches = append(l.batches, b)
-	l.messages += len(b.requests)
+	l.messages += b.kept
 	l.bytes += b.bytes
 	l.trim()
 	for _, h := range l.hosts {
@@ -126,10 +126,20 @@ func (l *backlog) trim() {
 		}
 		l.batches[0] = nil
 		l.batches = l.batches[1:]
-		l.messages -= len(b.requests)
+		l.messages -= b.kept
 		l.bytes -= b.bytes
 		l.moved.Broadcast()
 	}
+}
+
+// void gives up a request of b: its message is not published, and may come again as another one.
+func (l *backlog) void(b *batch, index int) {
+	r := &b.requests[index]
+	r.err = errVoid
+	b.kept--
+	l.messages--
+	b.bytes -= r.size()
+	l.bytes -= r.size()
 }
 
 // first returns the number of the oldest batch.

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -26,6 +27,7 @@ type delivery struct {
 	answers  []error   // to requests
 	todo     []int     // what is not answered, in order
 	epoch    int       // of the host, when this was taken
+	again    bool      // the host has refused them before, so that a refusal says nothing new of it
 	trial    int       // so many refusals in a row mean that the host is not up again; 0 if it is up
 	held     []refusal // of the trial: the message's fault, if another one is accepted
 	attempts int       // of the first of todo that got no answer
@@ -74,12 +76,14 @@ func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
 	window := d.next()
 	got := make([]answer, 0, len(window))
 	before := d.carrier.connections()
+	d.flying.Add(int64(len(window)))
 	sent, err := d.carrier.exchange(ctx, window, func(a answer) { got = append(got, a) })
 	sums.Sent += int64(sent)
 	sums.Unanswered += int64(sent - len(got))
 	if len(got) == len(window) && got[len(got)-1].accepted() {
 		d.window = min(2*d.window, maxWindow)
 	}
+	defer d.flying.Add(-int64(len(window)))
 	for _, a := range got {
 		if a.accepted() {
 			sums.Accepted++
@@ -135,7 +139,7 @@ func (d *delivery) judge(outcome error) error {
 		}
 		d.fate = fate{refusing, outcome}
 		return errStop
-	case d.refusals.Add(1) >= maxRefusals:
+	case !d.again && d.refusals.Add(1) >= maxRefusals:
 		d.refusals.Store(0)
 		d.fate = fate{refusing, outcome}
 		return errStop
@@ -168,7 +172,7 @@ func (d *delivery) unanswered(ctx context.Context, cause error) error {
 		}
 		return nil
 	}
-	if !isTimeout(cause) {
+	if !isTimeout(cause) || d.hangsAgain(d.requests[d.todo[0]]) {
 		if _, err := d.ping(ctx); err == nil {
 			return d.judge(fmt.Errorf("gives no answer to this message: %w", cause))
 		}
@@ -178,4 +182,14 @@ func (d *delivery) unanswered(ctx context.Context, cause error) error {
 	}
 	d.fate = fate{silent, cause}
 	return errStop
+}
+
+// hangsAgain notes that the host did not answer this message in time, and reports whether that is so each time, though
+// it was well in between. The message comes as another request each time.
+func (d *delivery) hangsAgain(r *request) bool {
+	if o := d.hanging; o == nil || !bytes.Equal(o.head, r.head) || !bytes.Equal(o.body, r.body) {
+		d.hanging, d.hangs = r, 0
+	}
+	d.hangs++
+	return d.hangs >= connectAttempts
 }

@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pushglue/glue"
@@ -28,7 +29,7 @@ const (
 // watch asks the host for its health, again and again. It brings back a host that was silent, takes out one
 // that nothing is sent to and that does not answer, and notices when one was restarted.
 func (h *host) watch(stop context.Context) {
-	for failures := 0; stop.Err() == nil; glue.Sleep(stop, downTime) {
+	for failures := 0; glue.Sleep(stop, downTime); { // the lane has a first look
 		err := h.look(stop)
 		switch {
 		case stop.Err() != nil:
@@ -46,24 +47,18 @@ func (h *host) watch(stop context.Context) {
 // look asks the host for its health. When it has lost its memory since it was asked before it gets what was
 // published of late again.
 func (h *host) look(ctx context.Context) error {
-	pid, err := h.ping(ctx)
-	if err != nil || pid == 0 {
+	h.looking <- struct{}{} // one after the other, so that lives come in order
+	defer func() { <-h.looking }()
+	process, err := h.ping(ctx)
+	if err != nil || process == "" {
 		return err
 	}
-	h.backlog.mu.Lock()
-	same := pid == h.life.pid
-	h.backlog.mu.Unlock()
-	if same {
-		return nil
-	}
-	now := h.newLife(ctx, pid)
+	now := h.newLife(ctx, process)
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
-	if pid == h.life.pid {
-		return nil // somebody else has looked meanwhile
-	}
-	restarted := h.life.pid != 0 && !now.continues(h.life, h.accepted.Swap(0))
-	if h.life = now; restarted {
+	before := h.life
+	h.life = now
+	if before.process != "" && !now.continues(before) {
 		h.rewind()
 	}
 	return nil
@@ -76,8 +71,8 @@ func (h *host) answersAgain() {
 	if h.state != silent {
 		return
 	}
-	if h.life.pid == 0 {
-		h.rewind() // for all we know
+	if h.life.process == "" {
+		h.rewind() // it does not tell
 	}
 	h.state = behind
 	h.log.Info().Msg("push host is up again")
@@ -131,27 +126,23 @@ func (h *host) leave() {
 	h.backlog.moved.Broadcast()
 }
 
+// flushRefusals is how often a host may have refused what Flush still waits for.
+const flushRefusals = 3
+
 // isBusy reports whether the host is up and lacks something.
 func (h *host) isBusy() bool {
-	return (h.state == up || h.state == behind) && (h.busy || len(h.owed) > 0 || len(h.backlog.due(h, 1)) > 0)
+	isOwed := slices.ContainsFunc(h.owed, func(d debt) bool { return d.refusals < flushRefusals })
+	return (h.state == up || h.state == behind) && (h.busy || isOwed || len(h.backlog.due(h, 1)) > 0)
 }
 
-// catchUp makes a host that is behind one that is up, if it has all that there is.
+// catchUp makes a host that is behind one that is up, if it lacks nothing but what Publish is still at.
 func (h *host) catchUp() {
-	if len(h.backlog.due(h, 1)) > 0 {
-		return
+	due := h.backlog.due(h, 1)
+	if len(due) == 0 {
+		h.at = h.backlog.end()
 	}
-	h.at = h.backlog.end()
-	if h.state == behind {
+	if h.state == behind && (len(due) == 0 || due[0].open) {
 		h.state = up
-	}
-}
-
-// goBack makes the host get what it lacks from a place on.
-func (h *host) goBack(to cursor) {
-	if to.before(h.at) {
-		h.at = to
-		h.wakeUp()
 	}
 }
 

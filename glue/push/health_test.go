@@ -69,17 +69,13 @@ func TestAHostThatRefusesEverythingIsDown(t *testing.T) {
 			bodies[i] = fmt.Sprint(i)
 		}
 		outcomes := h.publish(messages(bodies...), nil)
-		later := 0
-		for _, err := range outcomes {
+		for i, err := range outcomes { // two is not up any more, so nothing waits for it
 			if err != nil {
-				later++
+				t.Errorf("message %d: %v", i, err)
 			}
 		}
-		if later != 9 { // the tenth refusal in a row takes the host out
-			t.Errorf("%d messages failed for now, want 9", later)
-		}
 		h.want("one", bodies...)
-		h.want("two", bodies[:10]...)
+		h.want("two", bodies[:10]...) // the tenth refusal in a row takes the host out
 	})
 }
 

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +29,10 @@ type host struct {
 	connections []*connection
 	audience    *audience    // nil unless messages that nobody listens to are skipped
 	refusals    atomic.Int64 // answers in a row that may pass
-	accepted    atomic.Int64 // requests since life was seen
+	accepted    atomic.Int64 // requests
+	flying      atomic.Int64 // requests that are sent, and whose answers are not counted
 
+	looking chan struct{} // holds one during a look
 	pinger  http.RoundTripper
 	timeout time.Duration
 	wake    chan struct{} // tells the lane to look again; holds one
@@ -44,17 +46,20 @@ type host struct {
 	interrupt context.CancelFunc // ends what is
 	at        cursor             // what it gets next
 	flight    cursor             // up to here it is on its way
-	owed      []place            // what it refused for now, and gets again before that
-	owedAt    time.Time          // when
+	owed      []debt             // what it gets again, beside the order
 	replay    cursor             // up to here it gets what it had already
 	epoch     int                // counts rewinds
 	life      life               // as it was seen last
+	missed    int64              // since that was logged
+	logged    time.Time          // when it was
 }
 
 // connection is one of the connections to a host. What goes over it keeps its order.
 type connection struct {
 	carrier carrier
-	window  int // requests of the next exchange: fewer after a failure, so that little is sent twice
+	window  int      // requests of the next exchange: fewer after a failure, so that little is sent twice
+	hanging *request // the one that the host did not answer in time, the last time that it did not
+	hangs   int      // how often
 }
 
 // carrier takes requests to a host, in order. One exchange at a time uses it.
@@ -75,7 +80,7 @@ type carrier interface {
 func newHost(base *url.URL, number int, l *backlog, c Config) *host {
 	h := &host{
 		name: base.Host + base.Path, number: number, base: base, module: c.Module, backlog: l,
-		pinger: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1),
+		pinger: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
 	for range max(1, c.Connections) {
 		o := &connection{window: maxWindow}
@@ -117,9 +122,14 @@ func (h *host) miss(b *batch) {
 			missed++
 		}
 	}
-	owed := len(h.owed)
-	h.owed = slices.DeleteFunc(h.owed, func(p place) bool { return p.batch == b })
-	h.bookMissed(missed + int64(owed-len(h.owed)))
+	h.owed = slices.DeleteFunc(h.owed, func(d debt) bool {
+		isOver := d.batch == b
+		if isOver && h.lacks(b, d.index) && d.cursor().before(h.at) {
+			missed++
+		}
+		return isOver
+	})
+	h.bookMissed(missed, errOld)
 	if past := (cursor{batch: b.number + 1}); h.at.before(past) {
 		h.at = past
 	}
@@ -165,16 +175,16 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// ping asks the host's health endpoint. A host that is well may tell the id of the process that answers: "ok 17".
-func (h *host) ping(ctx context.Context) (pid int, err error) {
+// ping asks the host's health endpoint. A host that is well may tell which process answers: "ok 17".
+func (h *host) ping(ctx context.Context) (process string, err error) {
 	text, err := h.get(ctx, "healthz")
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	if _, err := fmt.Sscanf(string(text), "ok %d", &pid); err != nil {
-		return 0, nil // it does not tell
+	if process, tells := strings.CutPrefix(strings.TrimSpace(string(text)), "ok "); tells {
+		return process, nil
 	}
-	return pid, nil
+	return "", nil
 }
 
 // get asks the host for something beside messages.

@@ -3,18 +3,15 @@ package push
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"pushglue/glue"
 )
 
-// owedAttempts is how often a host gets a message again that it refused for now, when nobody waits for it who
-// would retry it.
-const owedAttempts = 3
-
 // pauseOf returns the pause after a failed attempt, which doubles with each.
 func pauseOf(attempt int) time.Duration {
-	return connectPause * time.Millisecond << (attempt - 1)
+	return connectPause * time.Millisecond << (min(attempt, 8) - 1)
 }
 
 // maxLoad bounds what a lane takes at once.
@@ -23,14 +20,23 @@ const maxLoad = 1024
 // load is what a lane takes to its host at once.
 type load struct {
 	places []place
-	owed   bool            // the host gets them again, beside the order
+	debts  []debt          // the same, if the host gets them again, beside the order
 	trial  int             // see delivery
 	epoch  int             // of the host
 	ctx    context.Context // ends when it is interrupted
 }
 
+// debt is a message that a host refused for now, and gets again as long as the backlog has it, because nobody waits
+// who would retry it.
+type debt struct {
+	place
+	refusals int
+	due      time.Time
+}
+
 // run is the host's lane: it takes what the backlog has to the host, in order, until stop is done.
 func (h *host) run(stop context.Context) {
+	_ = h.look(stop) // what it has before the first message; whether it answers, that shows
 	for {
 		l, ok := h.take(stop)
 		if !ok {
@@ -72,26 +78,59 @@ func (h *host) tryTake(stop context.Context) (load, <-chan time.Time) {
 		}
 		l.trial = h.trials + 1
 	}
-	wait := time.Until(h.owedAt)
-	if l.owed = len(h.owed) > 0 && wait <= 0; l.owed {
-		l.places, h.owed = h.owed, nil
-	} else {
-		l.places = h.backlog.due(h, maxLoad)
+	l.places = h.backlog.due(h, maxLoad)
+	n := len(l.places)
+	if n == 0 {
+		h.catchUp()
 	}
-	switch n := len(l.places); {
-	case n == 0 && len(h.owed) > 0:
-		h.catchUp()
-		return l, time.After(wait)
-	case n == 0:
-		h.catchUp()
-		return l, nil
-	case !l.owed:
+	if n == 0 || l.trial == 0 { // what a host refused before is no trial for it as long as there is something else
+		if l.debts = h.takeDebts(); len(l.debts) > 0 {
+			l.places = placesOf(l.debts)
+		}
+	}
+	switch {
+	case len(l.places) == 0:
+		return l, h.nextDebt()
+	case l.debts == nil:
 		last := l.places[n-1]
 		h.flight = cursor{last.number, last.index + 1}
 	}
 	l.ctx, h.interrupt = context.WithCancel(stop)
 	h.busy = true
 	return l, nil
+}
+
+// takeDebts returns what is to be sent again by now, up to maxLoad.
+func (h *host) takeDebts() []debt {
+	var taken, rest []debt
+	for _, d := range h.owed {
+		switch {
+		case !h.lacks(d.batch, d.index): // it is void, or the host has it by now
+		case len(taken) < maxLoad && time.Until(d.due) <= 0:
+			taken = append(taken, d)
+		default:
+			rest = append(rest, d)
+		}
+	}
+	h.owed = rest
+	return taken
+}
+
+func placesOf(debts []debt) []place {
+	places := make([]place, len(debts))
+	for i, d := range debts {
+		places[i] = d.place
+	}
+	return places
+}
+
+// nextDebt tells when something is to be sent again; nil if nothing is.
+func (h *host) nextDebt() <-chan time.Time {
+	if len(h.owed) == 0 {
+		return nil
+	}
+	next := slices.MinFunc(h.owed, func(a, b debt) int { return a.due.Compare(b.due) })
+	return time.After(time.Until(next.due))
 }
 
 // carry delivers a load over the host's connections, and returns the answers: errUnsent where there is none.
@@ -107,7 +146,7 @@ func (h *host) carry(l *load) ([]error, fate) {
 	deliveries := make([]delivery, len(parts))
 	together(len(parts), func(o int) {
 		d := &deliveries[o]
-		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], epoch: l.epoch, trial: l.trial}
+		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], epoch: l.epoch, trial: l.trial, again: l.debts != nil}
 		d.deliver(l.ctx)
 	})
 	var f fate
@@ -156,25 +195,10 @@ func (h *host) commit(l *load, answers []error, f fate) {
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
 	defer h.backlog.moved.Broadcast()
-	last := l.places[len(l.places)-1]
-	next := cursor{last.number, last.index + 1}
-	for j, p := range l.places {
-		switch unsent := errors.Is(answers[j], errUnsent); {
-		case !unsent:
-			h.enter(p, answers[j])
-		case l.owed:
-			h.owe(p)
-		case p.cursor().before(next):
-			next = p.cursor()
-		}
-	}
-	switch {
-	case l.owed || h.epoch != l.epoch:
-	case next.batch < h.backlog.first(): // kept no longer
-		h.missUnsent(l.places, answers)
-		h.at = cursor{batch: h.backlog.first()}
-	default:
-		h.at = next
+	if l.debts != nil {
+		h.commitDebts(l, answers)
+	} else {
+		h.commitPlaces(l, answers)
 	}
 	h.flight, h.busy = cursor{}, false
 	h.round++
@@ -189,36 +213,86 @@ func (h *host) commit(l *load, answers []error, f fate) {
 	}
 }
 
+func (h *host) commitDebts(l *load, answers []error) {
+	for j, d := range l.debts {
+		switch answer := answers[j]; {
+		case errors.Is(answer, errUnsent):
+			h.owe(d)
+		default:
+			d.answered(h.number, d.index, answer)
+			h.refused(d, answer)
+		}
+	}
+}
+
+func (h *host) commitPlaces(l *load, answers []error) {
+	last := l.places[len(l.places)-1]
+	next := cursor{last.number, last.index + 1}
+	for j, p := range l.places {
+		if errors.Is(answers[j], errUnsent) {
+			next = p.cursor()
+			break
+		}
+	}
+	h.missUnsent(l.places, answers)
+	if h.epoch == l.epoch {
+		h.at = next
+		if first := (cursor{batch: h.backlog.first()}); h.at.before(first) { // kept no longer
+			h.at = first
+		}
+	}
+	for j, p := range l.places {
+		if errors.Is(answers[j], errUnsent) {
+			continue
+		}
+		p.answered(h.number, p.index, answers[j])
+		if !p.open { // else Publish decides what becomes of it
+			h.refused(debt{place: p}, answers[j])
+		}
+	}
+	// What comes after next comes in order.
+	h.owed = slices.DeleteFunc(h.owed, func(d debt) bool { return !d.cursor().before(h.at) })
+}
+
 // missUnsent counts what was not sent of batches that were dropped while it was on its way.
 func (h *host) missUnsent(places []place, answers []error) {
 	var missed int64
 	for j, p := range places {
-		if errors.Is(answers[j], errUnsent) && p.number < h.backlog.first() && p.request().err == nil && !p.request().has[h.number] {
+		if p.number < h.backlog.first() && errors.Is(answers[j], errUnsent) && h.lacks(p.batch, p.index) {
 			missed++
 		}
 	}
-	h.bookMissed(missed)
+	h.bookMissed(missed, errOld)
 }
 
-// enter writes an answer into the backlog. What may pass the host gets again, unless Publish waits and tells who
-// retries it.
-func (h *host) enter(p place, answer error) {
-	waits := p.open && p.awaited[h.number]
-	p.answered(h.number, p.index, answer)
-	if isPassing(answer) && !waits {
-		p.attempts++
-		h.owe(p)
+// refused decides what becomes of a message whose answer nobody waits for: what may pass the host gets again, and
+// the rest it misses.
+func (h *host) refused(d debt, answer error) {
+	switch {
+	case answer == nil, d.request().err != nil:
+	case isPassing(answer):
+		d.refusals++
+		d.due = time.Now().Add(pauseOf(d.refusals))
+		h.owe(d)
+	default:
+		h.bookMissed(1, answer)
 	}
 }
 
-// owe has the host get a message again, a few times.
-func (h *host) owe(p place) {
-	if p.attempts > owedAttempts || p.number < h.backlog.first() {
-		h.bookMissed(1)
+// owe has the host get a message again.
+func (h *host) owe(d debt) {
+	switch c := d.cursor(); {
+	case d.request().err != nil:
+		return
+	case !c.before(h.at) && !c.before(h.flight): // it comes in order
+		return
+	case d.number < h.backlog.first():
+		h.bookMissed(1, errOld)
+		return
+	case slices.ContainsFunc(h.owed, func(o debt) bool { return o.place == d.place }):
 		return
 	}
-	h.owed = append(h.owed, p)
-	h.owedAt = time.Now().Add(pauseOf(max(1, p.attempts)))
+	h.owed = append(h.owed, d)
 	h.wakeUp()
 }
 
@@ -227,8 +301,18 @@ func isPassing(answer error) bool {
 	return answer != nil && !errors.Is(answer, errUnsent) && !glue.IsPermanent(answer)
 }
 
-func (h *host) bookMissed(n int64) {
-	if n > 0 {
-		h.backlog.ledger.AddHost(glue.HostSums{Name: h.name, Missed: n})
+// errOld is why a host does not get what the backlog has no more.
+var errOld = errors.New("older than what is kept")
+
+// bookMissed counts what the host lacks and will not get any more, and why, and logs it now and then.
+func (h *host) bookMissed(n int64, reason error) {
+	if n == 0 {
+		return
+	}
+	h.backlog.ledger.AddHost(glue.HostSums{Name: h.name, Missed: n})
+	h.missed += n
+	if time.Since(h.logged) >= downTime {
+		h.log.Warn().Int64("messages", h.missed).AnErr("reason", reason).Msg("push host misses messages for good")
+		h.missed, h.logged = 0, time.Now()
 	}
 }

@@ -12,15 +12,21 @@ import (
 // another process means that this one ended: nginx was restarted, or reloaded. A reload empties the memory of
 // Nchan, but not that of push-stream, whose statistics tell the two apart. When only the connection broke, and there are
 // several processes, it looks like a restart as well, and readers get messages twice.
+//
+// In a container a process can have the same id after each start. push-stream's statistics tell then as well; with Nchan
+// /healthz has to say something else that is new at each start (nginx/README.md).
 type life struct {
-	pid       int       // 0 if the host does not tell
+	process   string    // what /healthz says; "" if the host does not tell
 	born      time.Time // of push-stream's memory; zero if unknown
 	published int64     // by push-stream since then
+
+	accepted int64 // by the host from us, at least, before it was asked
+	sent     int64 // to the host by us, at most, after it had answered; from the same begin
 }
 
-// newLife asks the host about its life. pid is of the process that answers now.
-func (h *host) newLife(ctx context.Context, pid int) life {
-	l := life{pid: pid}
+// newLife asks the host about its life. process answers now.
+func (h *host) newLife(ctx context.Context, process string) life {
+	l := life{process: process, accepted: h.accepted.Load()}
 	if h.module != PushStream {
 		return l
 	}
@@ -32,12 +38,17 @@ func (h *host) newLife(ctx context.Context, pid int) life {
 	if err == nil && json.Unmarshal(text, &totals) == nil && totals.Uptime != nil {
 		l.born, l.published = time.Now().Add(-time.Duration(*totals.Uptime)*time.Second), totals.Published
 	}
+	l.sent = h.flying.Load() // in this order: what is counted meanwhile counts twice, and not never
+	l.sent += h.accepted.Load()
 	return l
 }
 
-// continues reports whether l is the same life as before. accepted is what the host has accepted from us since.
-func (l life) continues(before life, accepted int64) bool {
-	const tolerance = 2 * time.Second // uptimes are whole seconds
-	return !l.born.IsZero() && !before.born.IsZero() && l.born.Sub(before.born).Abs() <= tolerance &&
-		l.published >= before.published+accepted
+// continues reports whether l has the memory of before. Uptimes are whole seconds, so a host that was restarted as soon as it
+// had started is told by what it has published.
+func (l life) continues(before life) bool {
+	if l.born.IsZero() || before.born.IsZero() {
+		return l.process == before.process
+	}
+	const tolerance = 2 * time.Second
+	return l.born.Sub(before.born).Abs() <= tolerance && l.published >= before.published+max(0, l.accepted-before.sent)
 }

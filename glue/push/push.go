@@ -146,10 +146,12 @@ func parseBase(base string) (*url.URL, error) {
 		return nil, errors.New("it is no URL; want a base URL such as http://10.0.0.1:9080")
 	case u.User != nil:
 		return nil, fmt.Errorf("%s: credentials do not belong into its URL", u.Host)
-	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fmt.Errorf("%q: want a base URL such as http://10.0.0.1:9080", base)
+	case u.Host == "" && u.RawQuery+u.Fragment != "":
+		return nil, errors.New("want a base URL such as http://10.0.0.1:9080, without query")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf("%s: want a base URL without query, such as http://10.0.0.1:9080", u.Host)
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return nil, fmt.Errorf("%q: want a base URL such as http://10.0.0.1:9080", base)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil
@@ -161,8 +163,8 @@ func (p *Publisher) NeedsChannels() {}
 // Publish implements glue.Publisher.
 func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outcomes []error) {
 	p.start.Do(p.run)
-	b := p.newBatch(messages, outcomes)
-	handed := p.hand(b)
+	b := p.newBatch(messages)
+	handed := p.hand(b, outcomes)
 	if handed {
 		p.await(ctx, b)
 	}
@@ -171,32 +173,37 @@ func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outco
 	b.open = false
 	for i := range b.requests {
 		outcomes[i] = p.outcome(b, i, ctx.Err())
-		if outcomes[i] == nil && !handed { // a host has it from before; those that lack it would never get it
+		switch {
+		case handed:
+			p.conclude(place{b, i}, outcomes[i])
+		case outcomes[i] == nil: // a host has it from before; those that lack it would never get it
 			outcomes[i] = p.partial(&b.requests[i], errDown)
 		}
-		p.conclude(b, i, outcomes[i])
 		if receipt := messages[i].Receipt; receipt != nil {
 			receipt.Hosts = count(b.requests[i].has)
 		}
 	}
 }
 
-// conclude decides what becomes of a message in the backlog when its outcome is known. What is not published leaves it: its job
-// comes again, or never. What is published stays, and the hosts that lack it get it.
-func (p *Publisher) conclude(b *batch, i int, outcome error) {
-	r := &b.requests[i]
-	switch {
-	case outcome == nil && errors.Is(r.err, errVoid):
-		r.err = nil
-		for _, h := range p.hosts {
-			h.goBack(cursor{b.number, i})
+// conclude decides what becomes of a message in the backlog when its outcome is known. What is not published leaves
+// it: its job comes again, or never. What is published stays, and the hosts that lack it get it.
+func (p *Publisher) conclude(at place, outcome error) {
+	r := at.request()
+	if outcome != nil {
+		if r.err == nil || errors.Is(r.err, errVoid) {
+			p.void(at.batch, at.index)
 		}
-	case outcome != nil && r.err == nil:
-		r.err = errVoid
+		return
 	}
+	r.err = nil // it was void while that was not known
 	for n, h := range p.hosts {
-		if outcome == nil && !r.has[n] && isPassing(b.answers[n][i]) {
-			h.owe(place{batch: b, index: i, attempts: 1})
+		answer := at.answers[n][at.index]
+		switch isUnsent := errors.Is(answer, errUnsent); {
+		case r.has[n]:
+		case !isUnsent:
+			h.refused(debt{place: at}, answer)
+		case at.cursor().before(h.at) || at.cursor().before(h.flight): // passed while it was void
+			h.owe(debt{place: at})
 		}
 	}
 }
@@ -212,10 +219,17 @@ func (p *Publisher) run() {
 	}
 }
 
-// hand appends b to the backlog, unless too few hosts can take it now.
-func (p *Publisher) hand(b *batch) bool {
+// hand appends b to the backlog, unless too few hosts can take it now. earlier are the messages' outcomes so far.
+func (p *Publisher) hand(b *batch, earlier []error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for i := range b.requests {
+		var partial *partialError
+		if errors.As(earlier[i], &partial) {
+			p.have(partial, b.requests[i].has)
+		}
+		b.expect(i)
+	}
 	if !p.choose(b, p.policy.least()) {
 		return false
 	}
@@ -260,7 +274,7 @@ func (p *Publisher) abandon(b *batch) {
 }
 
 // settled reports whether nothing is to be waited for: all hosts that b waits for have answered; or as many
-// as the policy asks for have all of b; or, when it is late, some have answered, and then the others fall behind.
+// as the policy asks for have all of b; or, when it is late, enough have it, and then the others fall behind.
 func (p *Publisher) settled(b *batch, late bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -277,7 +291,7 @@ func (p *Publisher) settled(b *batch, late bool) bool {
 	if len(waiting) == 0 || p.policy != All && p.isEverywhere(b) {
 		return true
 	}
-	if !late || done < p.policy.least() {
+	if !late || done < p.policy.least() && !p.isEverywhere(b) {
 		return false
 	}
 	for _, h := range waiting {
@@ -316,19 +330,24 @@ func together(n int, do func(int)) {
 	wg.Wait()
 }
 
-// outcome folds the hosts' answers for message i. A message is published when all hosts that it waited for have it,
-// or as many as the policy asks for.
+// outcome folds the hosts' answers for message i. A message is published when all hosts that it waits for have it, and
+// as many as the policy asks for; what a host says that nobody waits for counts only when these are too few.
 // ended is why its context has ended, if it has.
 func (p *Publisher) outcome(b *batch, i int, ended error) error {
 	r := &b.requests[i]
 	if r.err != nil && !errors.Is(r.err, errVoid) {
 		return r.err
 	}
+	accepted := count(r.has)
+	enough := accepted >= p.policy.least()
+	if enough && p.policy != All {
+		return nil
+	}
 	var permanent, temporary, down error
 	for n, h := range p.hosts {
 		err := b.answers[n][i]
 		switch {
-		case r.has[n]:
+		case r.has[n], enough && !b.awaited[n]:
 		case errors.Is(err, errUnsent) && b.awaited[n] && ended != nil:
 			temporary = glue.AtHost(h.name, ended)
 		case errors.Is(err, errUnsent):
@@ -339,15 +358,12 @@ func (p *Publisher) outcome(b *batch, i int, ended error) error {
 			temporary = glue.AtHost(h.name, err)
 		}
 	}
-	accepted := count(r.has)
 	switch {
-	case p.policy != All && accepted >= p.policy.least():
-		return nil
 	case permanent != nil:
 		return permanent
 	case temporary != nil:
 		return p.partial(r, temporary)
-	case accepted >= p.policy.least():
+	case enough:
 		return nil
 	case accepted > 0:
 		return p.partial(r, down)
@@ -375,10 +391,8 @@ func (p *Publisher) partial(r *request, err error) error {
 	return e
 }
 
-// have marks in has the hosts that have a message whose outcome is e.
+// have marks in has the hosts that have a message whose outcome is e. The caller holds p.mu.
 func (p *Publisher) have(e *partialError, has []bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for n, h := range p.hosts {
 		has[n] = e.has[n] && e.epochs[n] == h.epoch
 	}

@@ -1,7 +1,6 @@
 package push
 
 import (
-	"errors"
 	"hash/fnv"
 	"io"
 	"strconv"
@@ -21,8 +20,11 @@ type request struct {
 // headSize is about what a head takes, in bytes.
 const headSize = 256
 
-// newBatch makes the requests for messages. earlier are the messages' outcomes so far.
-func (p *Publisher) newBatch(messages []*glue.Message, earlier []error) *batch {
+// size returns the request's bytes, as the backlog counts them.
+func (r *request) size() int { return len(r.head) + len(r.body) }
+
+// newBatch makes the requests for messages.
+func (p *Publisher) newBatch(messages []*glue.Message) *batch {
 	hosts := len(p.hosts)
 	b := &batch{
 		requests: make([]request, len(messages)),
@@ -41,22 +43,27 @@ func (p *Publisher) newBatch(messages []*glue.Message, earlier []error) *batch {
 		start := len(heads)
 		heads = p.module.appendHead(heads, m, len(r.body))
 		r.head = heads[start:len(heads):len(heads)]
-		b.bytes += len(r.head) + len(r.body)
-		var partial *partialError
-		if earlier[i] != nil && errors.As(earlier[i], &partial) {
-			p.have(partial, r.has)
-		}
+		b.kept++
+		b.bytes += r.size()
 	}
 	for n := range hosts {
 		b.answers[n] = make([]error, len(messages))
-		for i := range b.requests {
-			if b.requests[i].err == nil && !b.requests[i].has[n] {
-				b.answers[n][i] = errUnsent
-				b.missing[n]++
-			}
-		}
 	}
 	return b
+}
+
+// expect enters that the hosts which do not have a request are to answer it.
+func (b *batch) expect(index int) {
+	r := &b.requests[index]
+	if r.err != nil {
+		return
+	}
+	for n, has := range r.has {
+		if !has {
+			b.answers[n][index] = errUnsent
+			b.missing[n]++
+		}
+	}
 }
 
 // checkMessage returns why nothing can be sent. Id and type become part of the head, so they are looked at here
