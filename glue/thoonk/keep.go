@@ -86,12 +86,12 @@ func (k *keeper) round(ctx context.Context) (kept glue.Kept, err error) {
 	}
 	k.watchClock(now)
 	if k.standby != nil {
-		if err := k.stand(ctx, now, &kept); err != nil {
+		if err := k.stand(ctx, &kept); err != nil {
 			return kept, err
 		}
 	}
 	if k.hasOld(now) {
-		ended, err := k.extend(ctx, now)
+		_, ended, err := k.extend(ctx)
 		kept.Ended += ended
 		if err != nil {
 			return kept, err
