@@ -82,7 +82,7 @@ func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped in
 		return nil, 0, nil
 	}
 	args := claimScript.call(4, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.active)
-	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant(), k.results))
+	reply, err := claimScript.stringsOnce(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant(), k.results))
 	if f.standby != nil && (err != nil || reply[0] == "refused") {
 		// The keeper finds out who is the active one. If the answer to a claim was lost, it also takes
 		// back what was claimed, before more is: so that its place in the order is kept.
