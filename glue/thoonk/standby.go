@@ -101,7 +101,7 @@ func (k *keeper) takeBack(ctx context.Context, kept *glue.Kept) error {
 		before = min(before, held[0].at)
 	}
 	k.mu.Unlock()
-	reaped, err := k.reap(ctx, ageArg(AnyAge), "never", "("+formatTicks(before))
+	reaped, err := k.reap(ctx, ageArg(AnyAge), "never", "("+formatTicks(before), "")
 	kept.TakenBack += reaped.Own
 	if err != nil {
 		return k.failed("take back claims of", err)
