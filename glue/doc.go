@@ -39,8 +39,9 @@
 //
 // Run stops in two steps. When its context is done nothing more is claimed, and what is claimed
 // is published and settled within the drain time; the rest goes back to the head of its feed, in
-// order and uncounted. Abort gives everything back at once. A process that is killed leaves its
-// jobs in the feed, claimed. A feed that is a Keeper is looked after until the last job is settled: claims
+// order and uncounted. What is left of the drain time is for Flush, which has publishers hand over what they hold.
+// Abort gives everything back at once, and ends Flush. A process that is killed leaves its
+// jobs in the feed, claimed. A feed that is a Keeper is looked after until Flush has ended: claims
 // of this process are extended, and those of dead ones end. Their jobs go back to the head, in order and
 // uncounted, since only a verdict counts as an attempt.
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -27,12 +28,19 @@ type Config struct {
 	RetryBudget time.Duration // how long a job that failed for now is retried before it is cancelled; default 5s
 	Attempts    int           // times a job is tried before it is stalled; default 5
 	Drain       time.Duration // how long Run goes on publishing what is claimed when it is told to stop; default 10s
+
+	// Flush, unless it is nil, is called when all jobs are settled and nothing is published any more, while the feeds are
+	// still kept: where another daemon stands by, it publishes nothing before Flush returns. It has publishers hand over
+	// what they hold, until its context is done, which is when the drain time is over or after Abort. They send nothing
+	// after it.
+	Flush func(context.Context)
 }
 
 // Glue is the engine: it moves jobs from feeds through pipelines to publishers.
 type Glue struct {
 	lines []*line
 	drain time.Duration
+	flush func(context.Context)
 
 	abort     context.Context
 	abortWith context.CancelCauseFunc
@@ -47,7 +55,7 @@ func New(c Config) (*Glue, error) {
 	if c.InFlight < 4*c.Batch {
 		return nil, fmt.Errorf("jobs in flight (%d) must be at least 4 batches of %d", c.InFlight, c.Batch)
 	}
-	g := &Glue{drain: c.Drain}
+	g := &Glue{drain: c.Drain, flush: c.Flush}
 	g.abort, g.abortWith = context.WithCancelCause(context.Background())
 	seen := map[string]bool{}
 	for i := range c.Pipelines {
@@ -83,6 +91,9 @@ func (c Config) withDefaults() Config {
 	c.Attempts = orDefault(c.Attempts, 5)
 	c.RetryBudget = orDefault(c.RetryBudget, 5*time.Second)
 	c.Drain = orDefault(c.Drain, 10*time.Second)
+	if c.Flush == nil {
+		c.Flush = func(context.Context) {}
+	}
 	return c
 }
 
@@ -133,7 +144,7 @@ func newLine(c Config, feed Feed) (*line, error) {
 }
 
 // Run works until ctx is done. Then it claims no more, publishes and settles what it has within
-// the drain time, gives the rest back to the feeds uncounted, and returns nil. It returns
+// the drain time, gives the rest back to the feeds uncounted, flushes, and returns nil. It returns
 // ErrAborted after Abort, and an error when jobs could not be settled. Run can be called once.
 func (g *Glue) Run(ctx context.Context) error {
 	defer g.abortWith(nil)
@@ -147,15 +158,30 @@ func (g *Glue) Run(ctx context.Context) error {
 	})
 	defer stopDraining()
 
+	defer g.keep()()
 	var lines errgroup.Group
 	for _, l := range g.lines {
 		lines.Go(func() error { return l.run(ctx, g.abort) })
 	}
 	err := lines.Wait()
+	g.flush(g.abort)
 	if errors.Is(context.Cause(g.abort), ErrAborted) {
 		err = errors.Join(ErrAborted, err)
 	}
 	return err
+}
+
+// keep looks after all feeds until end is called.
+func (g *Glue) keep() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var keepers sync.WaitGroup
+	for _, l := range g.lines {
+		keepers.Go(func() { l.nozzle.keep(ctx) })
+	}
+	return func() {
+		cancel()
+		keepers.Wait()
+	}
 }
 
 // Abort makes Run stop without draining: what is not published goes back to the feeds at once.

@@ -9,7 +9,7 @@ import (
 // Keeper is a Feed that has to be looked after as long as this process may have jobs of it.
 type Keeper interface {
 	// Keep extends this process's claims and ends those of dead workers, until ctx is done: then all its
-	// jobs are settled, and it gives up what it holds. It reports each of its rounds, with what it did or
+	// jobs are settled and publishers are flushed, and it gives up what it holds. It reports each of its rounds, with what it did or
 	// why it could not, from one goroutine.
 	Keep(ctx context.Context, report func(Kept, error))
 }
@@ -36,22 +36,11 @@ const (
 	Standby
 )
 
-// keep looks after the feed, if it is one to look after, until end is called.
-func (n *nozzle) keep() (end func()) {
-	keeper, ok := n.feed.(Keeper)
-	if !ok {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+// keep looks after the feed, if it is one to look after, until ctx is done.
+func (n *nozzle) keep(ctx context.Context) {
+	if keeper, is := n.feed.(Keeper); is {
 		k := keeping{log: n.log}
 		keeper.Keep(ctx, k.report)
-	}()
-	return func() {
-		cancel()
-		<-done
 	}
 }
 

@@ -23,12 +23,10 @@ type keptFeed struct {
 
 func (f keptFeed) Keep(ctx context.Context, report func(glue.Kept, error)) { f.keep(ctx, report) }
 
-func runKept(t *testing.T, f keptFeed, log *bytes.Buffer, publisher glue.Publisher) (stop context.CancelFunc, done chan error) {
+func runKept(t *testing.T, f keptFeed, c glue.Config, publisher glue.Publisher) (stop context.CancelFunc, done chan error) {
 	t.Helper()
-	g, err := glue.New(glue.Config{
-		Feeds: []glue.Feed{f}, Log: zerolog.New(zerolog.SyncWriter(log)),
-		Pipelines: []glue.Pipeline{{Name: "p", Feed: "f", Publisher: publisher}},
-	})
+	c.Feeds, c.Pipelines = []glue.Feed{f}, []glue.Pipeline{{Name: "p", Feed: "f", Publisher: publisher}}
+	g, err := glue.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,23 +36,31 @@ func runKept(t *testing.T, f keptFeed, log *bytes.Buffer, publisher glue.Publish
 	return stop, done
 }
 
-// TestAFeedIsKeptUntilAllIsSettled has a publisher that takes its time when the engine is told to stop.
-func TestAFeedIsKeptUntilAllIsSettled(t *testing.T) {
+// TestAFeedIsKeptUntilAllIsFlushed has a publisher that takes its time when the engine is told to stop, and then to
+// be flushed.
+func TestAFeedIsKeptUntilAllIsFlushed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := keptFeed{Feed: gluetest.NewFeed("f")}
-		rounds := 0
+		rounds, flushed := 0, false
 		feed.keep = func(ctx context.Context, report func(glue.Kept, error)) {
 			for glue.Sleep(ctx, time.Second) {
 				rounds++
 				report(glue.Kept{}, nil)
 			}
-			if n := feed.State().Claimed; n != 0 {
-				t.Errorf("the keeper ended while %d jobs were claimed", n)
+			if !flushed {
+				t.Error("the keeper ended before the publishers were flushed")
 			}
+		}
+		flush := func(context.Context) {
+			if n := feed.State().Claimed; n != 0 {
+				t.Errorf("flushed while %d jobs were claimed", n)
+			}
+			time.Sleep(3 * time.Second)
+			flushed = true
 		}
 		var pub gluetest.Publisher
 		pub.Outcome = func(context.Context, *glue.Message) error { time.Sleep(5500 * time.Millisecond); return nil }
-		stop, done := runKept(t, feed, new(bytes.Buffer), &pub)
+		stop, done := runKept(t, feed, glue.Config{Log: zerolog.Nop(), Flush: flush}, &pub)
 		feed.Put("a", []byte("body"))
 		synctest.Wait()
 		stop()
@@ -62,8 +68,8 @@ func TestAFeedIsKeptUntilAllIsSettled(t *testing.T) {
 			t.Error(err)
 		}
 		equal(t, "finished", feed.State().Finished, []string{"a"})
-		if rounds != 5 {
-			t.Errorf("%d rounds while the engine drained, want 5", rounds)
+		if rounds != 8 {
+			t.Errorf("%d rounds while the engine drained, want 8", rounds)
 		}
 	})
 }
@@ -107,7 +113,7 @@ func TestWhatAKeeperDoesIsLogged(t *testing.T) {
 				<-ctx.Done()
 			}
 			var log bytes.Buffer
-			stop, done := runKept(t, feed, &log, new(gluetest.Publisher))
+			stop, done := runKept(t, feed, glue.Config{Log: zerolog.New(zerolog.SyncWriter(&log))}, new(gluetest.Publisher))
 			<-reported
 			stop()
 			if err := <-done; err != nil {

@@ -33,7 +33,6 @@ type line struct {
 // run works until stop is done and all claimed jobs are settled. What is not published when
 // abort is done goes back to the feed.
 func (l *line) run(stop, abort context.Context) error {
-	defer l.nozzle.keep()()
 	claimed, transformed, published := make(chan *batch), make(chan *batch), make(chan *batch)
 	go func() {
 		defer close(claimed)

@@ -107,3 +107,35 @@ func TestAbortGivesBackAtOnce(t *testing.T) {
 		equal(t, "queued", state.Queued, []string{"1", "2"})
 	})
 }
+
+// TestFlushEndsWithTheDrain has publishing take some of the time to drain, and flushing more than is left.
+func TestFlushEndsWithTheDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pub gluetest.Publisher
+		pub.Outcome = func(context.Context, *glue.Message) error { time.Sleep(3 * time.Second); return nil }
+		flush := func(ctx context.Context) { <-ctx.Done() }
+		e := start(t, glue.Config{Drain: 7 * time.Second, Flush: flush}, glue.Pipeline{Name: "p", Publisher: &pub})
+		e.put("1")
+		synctest.Wait()
+		begin := time.Now()
+		state, err := e.end()
+		if took := time.Since(begin); err != nil || took != 7*time.Second {
+			t.Errorf("drained in %s: %v", took, err)
+		}
+		equal(t, "finished", state.Finished, []string{"1"})
+	})
+}
+
+func TestAbortEndsFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		flush := func(ctx context.Context) { <-ctx.Done() }
+		e := start(t, glue.Config{Flush: flush}, glue.Pipeline{Name: "p", Publisher: new(gluetest.Publisher)})
+		begin := time.Now()
+		e.stop()
+		synctest.Wait()
+		e.glue.Abort()
+		if _, err := e.end(); !errors.Is(err, glue.ErrAborted) || time.Since(begin) > 0 {
+			t.Errorf("got %v after %s", err, time.Since(begin))
+		}
+	})
+}

@@ -90,6 +90,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	g, err := glue.New(glue.Config{
 		Feeds: feeds, Pipelines: w.pipelines, Ledger: ledger, Log: log,
 		Batch: c.Batch, InFlight: c.InFlight, Attempts: c.Attempts, RetryBudget: c.RetryBudget, Drain: c.Drain,
+		Flush: w.flush,
 	})
 	if err != nil {
 		return err
@@ -115,11 +116,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	supervisor.ready()
 	defer supervisor.feed(g.Alive)()
 	err = g.Run(ctx)
-	if err == nil {
-		w.flush(c.Drain)
-	}
 	err = errors.Join(err, w.reopenFiles())
-	w.close() // which counts what push hosts lack
 	sums := ledger.Sums()
 	log.Info().Interface("ledger", sums).Msg("stopped")
 	return errors.Join(err, sums.Balance())

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
@@ -96,17 +95,16 @@ func (w *wiring) filePublisher(options stages.Options) (glue.Publisher, error) {
 	return p, nil
 }
 
-// flush waits for push hosts that are behind. What they lack when the time is over they do not get: readers of other hosts
-// have it, and its jobs are finished.
-func (w *wiring) flush(patience time.Duration) {
+// flush waits for push hosts that are behind, and closes w, so that nothing comes behind what another daemon sends next.
+// What hosts lack when ctx is done they do not get, and that is counted: readers of other hosts have it, and its jobs are finished.
+func (w *wiring) flush(ctx context.Context) {
 	if w.push == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	if err := w.push.Flush(ctx); err != nil {
 		w.log.Warn().Err(err).Msg("stopping all the same")
 	}
+	w.close()
 }
 
 // remember gives the stages that remember messages a memory in Redis. Without it, as in check and try, they pass all.

@@ -11,19 +11,31 @@ import (
 //
 // The contract has no such operation. To others it looks like claims made now.
 func (f *Feed) Extend(ctx context.Context) (ended int, err error) {
-	now, err := f.Now(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return f.extend(ctx, now)
+	_, ended, err = f.extend(ctx)
+	return ended, err
 }
 
-// extend gives all claims that stand times just before now. All, since one that is left behind
+// extend gives all claims that stand times just before now, which it returns. All, since one that is left behind
 // would change its place among them. Claims and verdicts wait meanwhile: one comes before, or after it.
-func (f *Feed) extend(ctx context.Context, now time.Time) (ended int, err error) {
+func (f *Feed) extend(ctx context.Context) (now time.Time, ended int, err error) {
 	f.moving.Lock()
 	defer f.moving.Unlock()
-	held := f.move(now)
+	now, err = f.Now(ctx)
+	if err != nil {
+		return now, 0, err
+	}
+	// Where claims are whose extension got no answer is not known before it is repeated.
+	if unanswered := f.unanswered(); len(unanswered) > 0 {
+		if ended, err = f.extendAll(ctx, unanswered); err != nil {
+			return now, ended, err
+		}
+	}
+	more, err := f.extendAll(ctx, f.move(now))
+	return now, ended + more, err
+}
+
+// extendAll moves claims to where they are noted to move.
+func (f *Feed) extendAll(ctx context.Context, held []*claim) (ended int, err error) {
 	// From the end, so that they keep their order also if it stops in the middle.
 	for last := len(held); last > 0; {
 		part := held[max(0, last-chunk):last]
@@ -37,16 +49,18 @@ func (f *Feed) extend(ctx context.Context, now time.Time) (ended int, err error)
 	return ended, nil
 }
 
-// move notes where the claims move. When an extension got no answer, that one is repeated: where its claims
-// are is not known else.
+// unanswered returns the claims that stand whose extension got no answer.
+func (f *Feed) unanswered() []*claim {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(f.held(), func(c *claim) bool { return c.moving == 0 })
+}
+
+// move notes where the claims move: just before now.
 func (f *Feed) move(now time.Time) []*claim {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	held := f.held()
-	unanswered := slices.DeleteFunc(slices.Clone(held), func(c *claim) bool { return c.moving == 0 })
-	if len(unanswered) > 0 {
-		return unanswered
-	}
 	to := now.UnixMilli() * ticks
 	for _, c := range slices.Backward(held) {
 		if to--; to%ticks == 0 {

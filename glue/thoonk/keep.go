@@ -3,6 +3,7 @@ package thoonk
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"pushglue/glue"
@@ -86,12 +87,12 @@ func (k *keeper) round(ctx context.Context) (kept glue.Kept, err error) {
 	}
 	k.watchClock(now)
 	if k.standby != nil {
-		if err := k.stand(ctx, now, &kept); err != nil {
+		if err := k.stand(ctx, &kept); err != nil {
 			return kept, err
 		}
 	}
 	if k.hasOld(now) {
-		ended, err := k.extend(ctx, now)
+		_, ended, err := k.extend(ctx)
 		kept.Ended += ended
 		if err != nil {
 			return kept, err
@@ -100,7 +101,8 @@ func (k *keeper) round(ctx context.Context) (kept glue.Kept, err error) {
 	if kept.Role == glue.Standby || time.Now().Before(k.reapFrom) {
 		return kept, nil
 	}
-	reaped, err := k.Reap(ctx, k.lease, k.othersLease)
+	// The clock may be set since watchClock looked.
+	reaped, err := k.reapAged(ctx, k.lease, k.othersLease, strconv.FormatInt(now.UnixMilli(), 10))
 	kept.Reaped, kept.Others = reaped.Own, reaped.Others
 	if err != nil || time.Now().Before(k.lookFrom) {
 		return kept, err

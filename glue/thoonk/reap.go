@@ -28,11 +28,16 @@ const reapPage = 5 * chunk
 //
 // Source: contract.txt, "Maintenance", which leaves it open.
 func (f *Feed) Reap(ctx context.Context, own, others time.Duration) (Reaped, error) {
+	return f.reapAged(ctx, own, others, "")
+}
+
+// reapAged is Reap. It ends nothing if Redis's clock is not near the time at, unless that is empty.
+func (f *Feed) reapAged(ctx context.Context, own, others time.Duration, at string) (Reaped, error) {
 	theirs := "never"
 	if others > 0 || others == AnyAge {
 		theirs = ageArg(others)
 	}
-	r, err := f.reap(ctx, ageArg(own), theirs, "+inf")
+	r, err := f.reap(ctx, ageArg(own), theirs, "+inf", at)
 	if err != nil {
 		return r, f.failed("reap claims of", err)
 	}
@@ -40,12 +45,12 @@ func (f *Feed) Reap(ctx context.Context, own, others time.Duration) (Reaped, err
 }
 
 // reap runs the reap script, which documents its arguments, until it has seen all.
-func (f *Feed) reap(ctx context.Context, own, others, from string) (r Reaped, err error) {
+func (f *Feed) reap(ctx context.Context, own, others, from, at string) (r Reaped, err error) {
 	k := &f.keys
 	defer func() { slices.Reverse(r.Jobs) }()
 	for from != "" {
-		args := reapScript.call(4, k.ids, k.items, k.published, k.claimed, k.cancelled)
-		reply, err := reapScript.strings(ctx, f.rdb, append(args, own, others, from, strconv.Itoa(reapPage)))
+		args := reapScript.call(5, k.ids, k.items, k.published, k.claimed, k.cancelled)
+		reply, err := reapScript.strings(ctx, f.rdb, append(args, own, others, from, strconv.Itoa(reapPage), at))
 		if err != nil {
 			return r, err
 		}

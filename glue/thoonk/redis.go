@@ -182,7 +182,8 @@ func sentinelURL(u *url.URL, query url.Values) string {
 }
 
 // noRetries keeps go-redis from repeating a command whose answer was lost: a second claim would hide
-// that there was a first one, whose jobs then stay claimed by nobody. Callers see the error.
+// that there was a first one, whose jobs then stay claimed by nobody. Callers see the error. A cluster's client repeats
+// by its redirections, which cannot be turned off without those that are needed; so there claims are onceCmds.
 const noRetries = -1
 
 // noMaintenance turns off a handshake on every connection that only Redis Enterprise knows.

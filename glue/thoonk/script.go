@@ -71,6 +71,21 @@ func (s script) strings(ctx context.Context, rdb redis.UniversalClient, c call) 
 	return run(ctx, rdb, s, c, redis.NewStringSliceCmd).Result()
 }
 
+// stringsOnce is strings for a script that must not be repeated when its answer is lost.
+func (s script) stringsOnce(ctx context.Context, rdb redis.UniversalClient, c call) ([]string, error) {
+	return run(ctx, rdb, s, c, newOnceCmd).Result()
+}
+
+// onceCmd is a command that a cluster's client, too, repeats only where it was not executed: on a redirection.
+type onceCmd struct{ *redis.StringSliceCmd }
+
+func newOnceCmd(ctx context.Context, args ...any) onceCmd {
+	return onceCmd{redis.NewStringSliceCmd(ctx, args...)}
+}
+
+// NoRetry implements redis.Cmder.
+func (onceCmd) NoRetry() bool { return true }
+
 // counted runs the script and returns its reply, an array of a number and ids.
 func (s script) counted(ctx context.Context, rdb redis.UniversalClient, c call) (n int, ids []string, err error) {
 	reply, err := s.strings(ctx, rdb, c)

@@ -59,7 +59,7 @@ func (f *Feed) claimant() string {
 // stand asks for the role of the active daemon. Who gets it, or was not sure to have it, takes back first
 // what is claimed and not by itself: nobody works on that but dead daemons, and such as do not know
 // yet that they are not active any more.
-func (k *keeper) stand(ctx context.Context, now time.Time, kept *glue.Kept) error {
+func (k *keeper) stand(ctx context.Context, kept *glue.Kept) error {
 	s := k.standby
 	args := electScript.call(2, k.keys.active)
 	result, err := electScript.text(ctx, k.rdb, append(args, s.name, strconv.FormatInt(activeTime.Milliseconds(), 10)))
@@ -76,7 +76,7 @@ func (k *keeper) stand(ctx context.Context, now time.Time, kept *glue.Kept) erro
 		return nil
 	}
 	s.active.Store(false)
-	if err := k.takeBack(ctx, now, kept); err != nil {
+	if err := k.takeBack(ctx, kept); err != nil {
 		return err
 	}
 	s.active.Store(true)
@@ -89,8 +89,8 @@ func (k *keeper) stand(ctx context.Context, now time.Time, kept *glue.Kept) erro
 
 // takeBack ends all claims of pushglue but those of this Feed, which it extends, so that all others are
 // older.
-func (k *keeper) takeBack(ctx context.Context, now time.Time, kept *glue.Kept) error {
-	ended, err := k.extend(ctx, now)
+func (k *keeper) takeBack(ctx context.Context, kept *glue.Kept) error {
+	now, ended, err := k.extend(ctx)
 	kept.Ended += ended
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (k *keeper) takeBack(ctx context.Context, now time.Time, kept *glue.Kept) e
 		before = min(before, held[0].at)
 	}
 	k.mu.Unlock()
-	reaped, err := k.reap(ctx, ageArg(AnyAge), "never", "("+formatTicks(before))
+	reaped, err := k.reap(ctx, ageArg(AnyAge), "never", "("+formatTicks(before), "")
 	kept.TakenBack += reaped.Own
 	if err != nil {
 		return k.failed("take back claims of", err)

@@ -1,8 +1,14 @@
 package thoonk_test
 
 import (
+	"context"
+	"io"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"pushglue/glue"
 	"pushglue/glue/gluetest/service"
@@ -102,6 +108,66 @@ func TestTheActiveOneKeepsItsClaims(t *testing.T) {
 	})
 	a.settle(glue.Release, jobs...)
 	a.wantClaims(ids, 10)
+	if sum, _ := a.kept(); sum.Ended != 0 {
+		t.Errorf("own claims were ended: %+v", sum)
+	}
+}
+
+// lossyHook loses the answers to those scripts that take so many keys, the first of which is this one.
+type lossyHook struct {
+	keys, first string
+	losing      atomic.Bool
+	lost        atomic.Int64
+}
+
+func (h *lossyHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		args := cmd.Args()
+		if err != nil || cmd.Name() != "evalsha" || args[2] != h.keys || args[3] != h.first || !h.losing.Load() {
+			return err
+		}
+		h.lost.Add(1)
+		cmd.SetErr(io.ErrUnexpectedEOF)
+		return io.ErrUnexpectedEOF
+	}
+}
+
+func (h *lossyHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *lossyHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestLostAnswersKeepTheOrder has an extension and then a claim get no answer: what was claimed then comes first.
+func TestLostAnswersKeepTheOrder(t *testing.T) {
+	t.Parallel()
+	rdb := service.StartRedis(t).Client(t)
+	extensions := &lossyHook{keys: "1", first: "feed.claimed:f"}
+	claims := &lossyHook{keys: "7", first: "feed.ids:f"}
+	rdb.AddHook(extensions)
+	rdb.AddHook(claims)
+	a := keepFeed(t, rdb, thoonk.WithStandby(), thoonk.WithLease(3*time.Second, 0))
+	eventually(t, "a is active", isActive(a))
+	ids := a.put(6)
+	jobs := a.claim(2)
+
+	extensions.losing.Store(true)
+	eventually(t, "an extension gets no answer", func() bool { return extensions.lost.Load() > 0 })
+	claims.losing.Store(true)
+	if _, err := a.Claim(t.Context(), 2); err == nil {
+		t.Fatal("the claim has an answer")
+	}
+	claims.losing.Store(false)
+	extensions.losing.Store(false)
+	eventually(t, "a claims again", func() bool {
+		jobs = append(jobs, a.claim(2)...)
+		return len(jobs) > 2
+	})
+	if got := jobIDs(jobs); !slices.Equal(got, ids[:4]) {
+		t.Errorf("claimed %.9s, want %.9s", got, ids[:4])
+	}
+	eventually(t, "the lost claims are reported", func() bool { sum, _ := a.kept(); return sum.TakenBack == 2 })
 	if sum, _ := a.kept(); sum.Ended != 0 {
 		t.Errorf("own claims were ended: %+v", sum)
 	}

@@ -51,7 +51,7 @@ func (f *Feed) Wait(ctx context.Context) error {
 // Source: contract.txt, "Get".
 func (f *Feed) Claim(ctx context.Context, limit int) ([]glue.Job, error) {
 	var jobs []glue.Job
-	for len(jobs) < limit && f.mayClaim() {
+	for len(jobs) < limit {
 		want := min(limit-len(jobs), chunk)
 		more, popped, err := f.claim(ctx, want)
 		if err != nil && len(jobs) == 0 {
@@ -73,13 +73,16 @@ func (f *Feed) Claim(ctx context.Context, limit int) ([]glue.Job, error) {
 }
 
 // claim runs the claim script once. It also returns how many ids were popped: fewer than limit
-// mean that the queue is empty.
+// mean that the queue is empty, or that this daemon stands by.
 func (f *Feed) claim(ctx context.Context, limit int) (jobs []glue.Job, popped int, err error) {
 	k := &f.keys
 	f.moving.RLock()
 	defer f.moving.RUnlock()
+	if !f.mayClaim() { // asked here, so that no claim is on its way when the keeper takes back
+		return nil, 0, nil
+	}
 	args := claimScript.call(4, k.ids, k.items, k.published, k.claimed, k.cancelled, k.stalled, k.active)
-	reply, err := claimScript.strings(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant(), k.results))
+	reply, err := claimScript.stringsOnce(ctx, f.rdb, append(args, strconv.Itoa(limit), f.notices.claim, f.claimant(), k.results))
 	if f.standby != nil && (err != nil || reply[0] == "refused") {
 		// The keeper finds out who is the active one. If the answer to a claim was lost, it also takes
 		// back what was claimed, before more is: so that its place in the order is kept.

@@ -11,6 +11,9 @@
 -- ARGV[2]  how old a claim of another worker may be, ms; an empty string to end all of them, never for none
 -- ARGV[3]  a bound of ZREVRANGEBYSCORE, from which it goes down: +inf, then what it returned
 -- ARGV[4]  how many claims to look at, at most
+-- ARGV[5]  the time, ms, by which the caller knows that others could extend their claims; it ends none if
+--          that is further from now than a third of ARGV[1], since the clock was set then. An empty
+--          string for any time
 --
 -- Returns strings: the next bound, or an empty one when it has seen all; how many claims of pushglue
 -- ended, how many of others; then the ids of the jobs that went back to the feed, the next one last.
@@ -34,7 +37,10 @@ local function isOld(at)
   return now - at >= others, false
 end
 
-local reply, ours, theirs = {'', '', ''}, 0, 0
+local reply, ours, theirs = {'', '0', '0'}, 0, 0
+if ARGV[5] ~= '' and math.abs(now - ARGV[5]) > own / 3 then
+  return reply
+end
 local claims = redis.call('ZREVRANGEBYSCORE', KEYS[4], from, '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
 for i = 1, #claims, 2 do
   local id = claims[i]

@@ -21,6 +21,17 @@
 -- Released jobs go to the right end one by one, so the one to come out first comes last.
 -- Returns the number of jobs on which a verdict took effect.
 
+-- An error ends a script and takes nothing back. Where jobs move, all that can fail comes before the first
+-- write: a key of the wrong type must not cost one its claim and leave it in no state.
+if #ARGV > ARGV[2] + 2 then
+  redis.call('LLEN', KEYS[1])
+  redis.call('HLEN', KEYS[2])
+  redis.call('ZCARD', KEYS[3])
+  redis.call('ZCARD', KEYS[4])
+  redis.call('HLEN', KEYS[5])
+  redis.call('SCARD', KEYS[6])
+end
+
 local applied = 0
 
 -- keep keeps why a job is stalled, with the time in ms. An error of it must not cost the job.
@@ -34,8 +45,9 @@ local function keep(id, reason)
   redis.pcall('HSET', KEYS[8], id, '{"at":' .. now .. ',' .. string.sub(reason, 2))
 end
 
+-- Here, and where many jobs finish, the claim goes last: where a key of the wrong type ends the script, it still
+-- stands.
 local function finish(id, result)
-  redis.call('ZREM', KEYS[4], id)
   redis.call('HDEL', KEYS[5], id)
   redis.call('ZREM', KEYS[3], id)
   redis.call('SREM', KEYS[6], id)
@@ -45,6 +57,7 @@ local function finish(id, result)
     redis.call('PUBLISH', ARGV[1], id .. '\0' .. result)
     applied = applied + 1
   end
+  redis.call('ZREM', KEYS[4], id)
 end
 
 local function isOf(claim, held)
@@ -83,7 +96,6 @@ end
 local plain = tonumber(ARGV[2])
 if plain > 0 then
   local last = plain + 2
-  redis.call('ZREM', KEYS[4], unpack(ARGV, 3, last))
   redis.call('ZREM', KEYS[3], unpack(ARGV, 3, last))
   if redis.call('EXISTS', KEYS[5]) == 1 then
     redis.call('HDEL', KEYS[5], unpack(ARGV, 3, last))
@@ -98,6 +110,7 @@ if plain > 0 then
   if applied > 0 then
     redis.call('INCRBY', KEYS[7], applied)
   end
+  redis.call('ZREM', KEYS[4], unpack(ARGV, 3, last))
 end
 
 for i = plain + 3, #ARGV, 4 do
