@@ -97,7 +97,7 @@ func TestBadHost(t *testing.T) {
 		run(t, func() scenario {
 			var host *badHost
 			return scenario{
-				name: name, hosts: 1, refused: strings.Contains(name, "413"),
+				name: name, hosts: 1, retried: true, refused: strings.Contains(name, "413"),
 				setUp: func(r *round) {
 					host = startBadHost(r, answer)
 					r.startHosts()

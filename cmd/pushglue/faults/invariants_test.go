@@ -13,11 +13,15 @@ func (r *round) finish() {
 	if r.awaitJobs() {
 		r.awaitReaders()
 	}
+	if r.endWatch != nil {
+		r.endWatch()
+	}
 	r.stopDaemons()
 	r.checkJobs()
 	r.readers.end()
 	r.checkReaders()
 	r.checkLedgers()
+	r.Logf("%d jobs were claimed at %d losses", r.lost(), len(r.losses))
 }
 
 // awaitJobs waits until all jobs that are left are stalled.
@@ -101,6 +105,9 @@ func (r *round) checkJobs() {
 			r.Errorf("feed %s: %d jobs are stalled, want the %d that can never be published", feed, n, want)
 		}
 	}
+	if n := r.counts.written.Load(); n > 0 && !r.scenario.retried {
+		r.Errorf("%d jobs were counted as cancelled, and no verdict said so", n)
+	}
 	if r.producer.put < len(r.producer.jobs) {
 		r.Errorf("%d of %d jobs were put", r.producer.put, len(r.producer.jobs))
 	}
@@ -117,26 +124,11 @@ func (r *round) checkReaders() {
 		if len(rec.wrong) > 0 {
 			r.Errorf("%s: %d events are wrong: %s", where, len(rec.wrong), rec.wrong[0])
 		}
-		if late := late(rec.first); len(late) > r.late {
-			r.Errorf("%s: %d messages came after later ones, and %d may: %s", where, len(late), r.late, strings.Join(late[:min(len(late), 5)], ", "))
-		}
+		r.checkOrder(where, rec)
 		if twice := rec.events - len(rec.got) - len(rec.wrong); r.scenario.once && rec.streams == 1 && twice > 0 {
 			r.Errorf("%s: %d messages came twice", where, twice)
 		}
 	}
-}
-
-// late returns the messages that came after later ones.
-func late(first []int) []string {
-	var list []string
-	last := 0
-	for _, n := range first {
-		if n < last {
-			list = append(list, fmt.Sprintf("%d after %d", n, last))
-		}
-		last = max(last, n)
-	}
-	return list
 }
 
 // ranges writes sorted numbers as 1-3, 7.

@@ -152,6 +152,19 @@ func (p *producer) find(id string) (job, bool) {
 	return j, ok
 }
 
+// ids returns the messages of a channel by their numbers.
+func (p *producer) ids(channel string) map[int]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ids := map[int]string{}
+	for id, j := range p.jobs {
+		if n := j.place[channel]; n > 0 {
+			ids[n] = id
+		}
+	}
+	return ids
+}
+
 // poisoned returns how many jobs of a feed must stall.
 func (p *producer) poisoned(feed string) (n int) {
 	for id := range p.poison {

@@ -71,7 +71,7 @@ func TestWorkers(t *testing.T) {
 		return scenario{
 			name: "workers compete", crash: true,
 			fault: func(r *round) {
-				r.late = anyOrder
+				r.anyOrder = true
 				r.startDaemon()
 				raw := startRawWorker(r, feeds[0])
 				for range r.times(2, 10) {
