@@ -101,9 +101,7 @@ func (r *round) checkJobs() {
 		if len(c.Claimed) > 0 {
 			r.Errorf("feed %s: %d jobs are claimed, and no daemon runs: %.5q", feed, len(c.Claimed), c.Claimed)
 		}
-		if n, want := len(c.Stalled), r.producer.poisoned(feed); n != want && !r.scenario.refused {
-			r.Errorf("feed %s: %d jobs are stalled, want the %d that can never be published", feed, n, want)
-		}
+		r.checkStalled(feed, c)
 	}
 	if n := r.counts.written.Load(); n > 0 && !r.scenario.retried {
 		r.Errorf("%d jobs were counted as cancelled, and no verdict said so", n)

@@ -18,6 +18,7 @@ type job struct {
 	feed    string
 	payload string
 	place   map[string]int // its number, from 1, by channel
+	refused bool           // by a push host, for good
 }
 
 // threads is how many channels a feed has beside the one for all.
@@ -72,12 +73,10 @@ func (p *producer) next() job {
 		j.id, feed, thread, j.place[feed], j.place[own], strings.Repeat("x", p.rng.IntN(300)))
 	if p.r.spoil > 0 && p.rng.IntN(p.r.spoil) == 0 {
 		p.poison[j.id] = true
-		poisons[p.rng.IntN(len(poisons))](&j)
-		j.place = nil
-	} else {
-		for name := range j.place {
-			p.counts[name]++
-		}
+		p.r.poisons[p.rng.IntN(len(p.r.poisons))](&j)
+	}
+	for name := range j.place {
+		p.counts[name]++
 	}
 	p.jobs[j.id] = j
 	return j
@@ -165,12 +164,13 @@ func (p *producer) ids(channel string) map[int]string {
 	return ids
 }
 
-// poisoned returns how many jobs of a feed must stall.
-func (p *producer) poisoned(feed string) (n int) {
+// poisoned returns the jobs of a feed that must stall, by payload.
+func (p *producer) poisoned(feed string) map[string]job {
+	poisoned := map[string]job{}
 	for id := range p.poison {
-		if p.jobs[id].feed == feed {
-			n++
+		if j := p.jobs[id]; j.feed == feed {
+			poisoned[j.payload] = j
 		}
 	}
-	return n
+	return poisoned
 }

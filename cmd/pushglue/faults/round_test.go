@@ -46,7 +46,9 @@ type round struct {
 	sums      []glue.Sums     // of daemons that have stopped
 	excused   map[string]bool // ids of messages that readers need not get
 
-	spoil int // one job of so many is poison; 0 for none
+	spoil   int // one job of so many is poison; 0 for none
+	poisons []poison
+	refuser string // the push host that refuses some; empty for all of them
 
 	losses   []loss // of one goroutine at a time
 	anyOrder bool   // messages have none

@@ -46,9 +46,6 @@ type scenario struct {
 
 	// forgets says that Redis may forget what it has answered.
 	forgets bool
-
-	// refused says that jobs which a host refuses for good may stall.
-	refused bool
 }
 
 // run runs a scenario on Nchan and, in the long form, on push-stream. build returns it anew for each round, with what

@@ -13,16 +13,18 @@ import (
 
 // Census is where a feed's jobs are at one moment, read with Thoonk's own keys.
 type Census struct {
-	Queued, Claimed, Stalled []string  // ids; a job can stand twice on the queue
-	Items                    []string  // ids of jobs whose payload is there
-	Put, Finished            int       // ever
-	ClaimedAt                []float64 // when those that are claimed were, oldest first, ms
+	Queued, Claimed, Stalled []string          // ids; a job can stand twice on the queue
+	Items                    []string          // ids of jobs whose payload is there
+	Put, Finished            int               // ever
+	ClaimedAt                []float64         // when those that are claimed were, oldest first, ms
+	Reasons                  map[string]string // why jobs are stalled, in JSON, by id; no Thoonk has them
 }
 
 // TakeCensus reads a feed in one transaction.
 func TakeCensus(ctx context.Context, rdb redis.UniversalClient, d thoonk.Dialect, feed string) (Census, error) {
 	r := newRawFeed(nil, rdb, d, feed)
 	tx := rdb.TxPipeline()
+	reasons := tx.HGetAll(ctx, r.reasons)
 	queued := tx.LRange(ctx, r.ids, 0, -1)
 	claimed := tx.ZRangeWithScores(ctx, r.claimed, 0, -1)
 	stalled := tx.SMembers(ctx, r.stalled)
@@ -31,7 +33,7 @@ func TakeCensus(ctx context.Context, rdb redis.UniversalClient, d thoonk.Dialect
 	if _, err := tx.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return Census{}, fmt.Errorf("take the census of feed %s: %w", feed, err)
 	}
-	c := Census{Queued: queued.Val(), Stalled: stalled.Val(), Items: items.Val()}
+	c := Census{Queued: queued.Val(), Stalled: stalled.Val(), Items: items.Val(), Reasons: reasons.Val()}
 	for _, claim := range claimed.Val() {
 		c.Claimed = append(c.Claimed, claim.Member.(string))
 		c.ClaimedAt = append(c.ClaimedAt, claim.Score)
