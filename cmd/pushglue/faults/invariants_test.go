@@ -123,10 +123,17 @@ func (r *round) checkReaders() {
 			r.Errorf("%s: %d events are wrong: %s", where, len(rec.wrong), rec.wrong[0])
 		}
 		r.checkOrder(where, rec)
-		if twice := rec.events - len(rec.got) - len(rec.wrong); r.scenario.once && rec.streams == 1 && twice > 0 {
-			r.Errorf("%s: %d messages came twice", where, twice)
+		if twice := r.twice(rec); r.scenario.once && rec.streams == 1 && len(twice) > 0 {
+			r.Errorf("%s: %d messages came twice: %s", where, len(twice), ranges(twice))
 		}
 	}
+}
+
+// twice returns the messages that a reader got again, without those that were put again.
+func (r *round) twice(rec *receipt) []int {
+	ids := r.producer.ids(rec.channel)
+	again := slices.DeleteFunc(slices.Clone(rec.again), func(n int) bool { return r.producer.again[ids[n]] })
+	return slices.Compact(slices.Sorted(slices.Values(again)))
 }
 
 // ranges writes sorted numbers as 1-3, 7.

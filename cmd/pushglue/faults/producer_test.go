@@ -39,12 +39,13 @@ type producer struct {
 	counts map[string]int  // jobs by channel
 	put    int             // jobs that Redis has taken
 	poison map[string]bool // ids of jobs that must stall
+	again  map[string]bool // ids of jobs that were put again, since Redis did not answer
 }
 
 func newProducer(r *round) *producer {
 	return &producer{
 		r: r, rng: rand.New(rand.NewPCG(r.rng.Uint64(), 0)), done: make(chan struct{}),
-		jobs: map[string]job{}, counts: map[string]int{}, poison: map[string]bool{},
+		jobs: map[string]job{}, counts: map[string]int{}, poison: map[string]bool{}, again: map[string]bool{},
 	}
 }
 
@@ -125,6 +126,9 @@ func (p *producer) putNext() {
 			p.mu.Unlock()
 			return
 		}
+		p.mu.Lock()
+		p.again[j.id] = true
+		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond): // as applications do

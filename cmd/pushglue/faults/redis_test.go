@@ -3,6 +3,7 @@ package faults
 import (
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func TestRedis(t *testing.T) {
 	})
 	run(t, func() scenario {
 		return scenario{
-			name: "redis read-only", redis: safe,
+			name: "redis read-only", once: true, redis: safe,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(100 + r.rng.IntN(1000))
@@ -76,7 +77,7 @@ func TestRedis(t *testing.T) {
 	})
 	run(t, func() scenario {
 		return scenario{
-			name: "redis full",
+			name: "redis full", once: true,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(100 + r.rng.IntN(1000))
@@ -91,17 +92,28 @@ func TestRedis(t *testing.T) {
 	run(t, func() scenario {
 		return scenario{
 			// Redis answers LOADING for seconds: it takes a millisecond for each command of its file.
-			name: "redis loading", answersLost: true, redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
+			name: "redis loading", once: true, answersLost: true, redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
 			fault: func(r *round) {
 				for range r.times(1, 3) {
-					r.progress(r.times(2000, 8000))
+					r.progress(2000)
 					r.noticed(troubled, r.redis.Kill)
 					r.redis.Start()
 					r.refused("LOADING")
+					r.shorten()
 				}
 				r.progress(200)
 			},
 		}
+	})
+}
+
+// shorten makes Redis write its file anew, with what there is now, so that the next load takes no longer.
+func (r *round) shorten() {
+	r.Helper()
+	r.command("BGREWRITEAOF")
+	r.eventually("the file of Redis is written anew", func() bool {
+		text, err := r.rdb.Info(r.Context(), "persistence").Result()
+		return err == nil && strings.Contains(text, "aof_rewrite_in_progress:0") && strings.Contains(text, "aof_rewrite_scheduled:0")
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -196,19 +197,23 @@ func (r *round) settings() []string {
 	return r.scenario.settings
 }
 
-// killDaemon kills one of the daemons that run. Half of the times it does so while all push hosts hang, so that the
-// daemon is certain to have jobs in hand.
+// killDaemon kills one of the daemons that run.
 func (r *round) killDaemon() {
+	r.Helper()
+	r.kill(r.rng.IntN(len(r.daemons)))
+	r.lose()
+}
+
+// kill kills a daemon, half of the times while all push hosts hang, so that somebody is certain to have jobs in hand.
+func (r *round) kill(daemon int) {
 	r.Helper()
 	hang := r.rng.IntN(2) == 0
 	if hang {
 		r.allHosts((*service.Nginx).Pause)
 		r.eventually("a job is claimed", r.anyClaimed)
 	}
-	i := r.rng.IntN(len(r.daemons))
-	r.daemons[i].Kill()
-	r.daemons = append(r.daemons[:i], r.daemons[i+1:]...)
-	r.lose()
+	r.daemons[daemon].Kill()
+	r.daemons = slices.Delete(r.daemons, daemon, daemon+1)
 	if hang {
 		r.allHosts((*service.Nginx).Continue)
 	}
