@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -11,10 +12,10 @@ import (
 	"testing"
 )
 
-// badHost answers each message that it gets with the same text, and says that it is well.
+// badHost answers messages as it likes, and says that it is well.
 type badHost struct {
+	answer   func(message []byte) string // empty for none, with which the connection stays open
 	listener net.Listener
-	answer   string // empty for none, with which the connection stays open
 	asked    atomic.Int64
 	wg       sync.WaitGroup
 
@@ -22,13 +23,14 @@ type badHost struct {
 	conns []net.Conn
 }
 
-func startBadHost(r *round, answer string) *badHost {
+// setUp starts it, beside a good one.
+func (h *badHost) setUp(r *round) {
 	r.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		r.Fatal(err)
 	}
-	h := &badHost{listener: listener, answer: answer}
+	h.listener = listener
 	h.wg.Go(h.accept)
 	r.Cleanup(func() {
 		listener.Close()
@@ -39,7 +41,15 @@ func startBadHost(r *round, answer string) *badHost {
 		h.mu.Unlock()
 		h.wg.Wait()
 	})
-	return h
+	r.startHosts()
+	r.urls = append(r.urls, "http://"+listener.Addr().String())
+}
+
+func (h *badHost) fault(r *round) {
+	r.progress(1000)
+	if h.asked.Load() == 0 {
+		r.Error("the host was never asked")
+	}
 }
 
 func (h *badHost) accept() {
@@ -64,13 +74,14 @@ func (h *badHost) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		if _, err := io.Copy(io.Discard, req.Body); err != nil {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
 			return
 		}
 		answer := "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok 1"
 		if req.URL.Path != "/healthz" {
 			h.asked.Add(1)
-			answer = h.answer
+			answer = h.answer(body)
 		}
 		if _, err := io.WriteString(conn, answer); err != nil {
 			return
@@ -83,33 +94,42 @@ func (h *badHost) serve(conn net.Conn) {
 
 func empty(status string) string { return "HTTP/1.1 " + status + "\r\nContent-Length: 0\r\n\r\n" }
 
+// isMarked is what a host refuses that takes everything else.
+const isMarked = `"marked":true`
+
 // TestBadHost has a push host beside a good one that answers, but not what it should.
 func TestBadHost(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
 		"host answers 500":            empty("500 Internal Server Error"),
 		"host answers 503":            empty("503 Service Unavailable"),
-		"host answers 413":            empty("413 Request Entity Too Large"),
 		"host answers garbage":        "\x00\xff<html>\r\n\r\n",
 		"host answers half an answer": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
 		"host answers nothing":        "",
 	} {
 		run(t, func() scenario {
-			var host *badHost
-			return scenario{
-				name: name, hosts: 1, refused: strings.Contains(name, "413"),
-				setUp: func(r *round) {
-					host = startBadHost(r, answer)
-					r.startHosts()
-					r.urls = append(r.urls, "http://"+host.listener.Addr().String())
-				},
-				fault: func(r *round) {
-					r.progress(1000)
-					if host.asked.Load() == 0 {
-						r.Error("the host was never asked")
-					}
-				},
-			}
+			bad := badHost{answer: func([]byte) string { return answer }}
+			return scenario{name: name, hosts: 1, retried: true, setUp: bad.setUp, fault: bad.fault}
 		})
 	}
+	run(t, func() scenario {
+		picky := badHost{answer: func(message []byte) string {
+			if bytes.Contains(message, []byte(isMarked)) {
+				return empty("413 Request Entity Too Large")
+			}
+			return empty("202 Accepted")
+		}}
+		return scenario{
+			name: "host answers 413", hosts: 1, once: true,
+			setUp: func(r *round) {
+				picky.setUp(r)
+				r.spoil, r.refuser = 50, picky.listener.Addr().String()
+				r.poisons = []poison{func(j *job) { // the other host takes it
+					j.payload, j.refused = strings.Replace(j.payload, "{", "{"+isMarked+",", 1), true
+				}}
+			},
+			fault: picky.fault,
+			check: (*round).checkSpoilt,
+		}
+	})
 }

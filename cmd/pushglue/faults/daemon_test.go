@@ -32,9 +32,13 @@ func TestDaemon(t *testing.T) {
 					r.progress(200 + r.rng.IntN(1500))
 					r.killDaemon()
 					r.startDaemon()
+					if r.rng.IntN(4) > 0 { // else the next one is killed as well
+						r.recovered()
+					}
 				}
 				r.progress(200)
 			},
+			check: (*round).checkLost,
 		}
 	})
 }

@@ -82,8 +82,9 @@ func (n *namespace) cable() (address string) {
 func (n *namespace) setUp(r *round) {
 	*n = *newNamespace(r)
 	r.under = []string{"ip", "netns", "exec", n.name}
+	r.scenario.answersLost, r.scenario.retried = true, true
 	address := n.cable()
-	r.redis = service.StartRedis(r.T, append([]string{"--bind", "127.0.0.1 " + address, "--protected-mode", "no"}, r.scenario.redis...)...)
+	r.redis = r.startRedis(nil, append([]string{"--bind", "127.0.0.1 " + address, "--protected-mode", "no"}, r.scenario.redis...)...)
 	_, port, _ := strings.Cut(r.redis.Addr, ":")
 	r.redisURL = "redis://" + address + ":" + port
 	for range 2 {
@@ -98,9 +99,6 @@ func (n *namespace) setUp(r *round) {
 func (n *namespace) unplug(d time.Duration) {
 	n.r.Helper()
 	i := n.r.rng.IntN(len(n.cables))
-	if i == 0 {
-		n.r.answerLost()
-	}
 	n.ip("link", "set", n.cables[i], "down")
 	n.r.hold(d)
 	n.ip("link", "set", n.cables[i], "up")
@@ -152,7 +150,6 @@ func TestCable(t *testing.T) {
 			name: "cable lossy", hosts: 1, setUp: narrow.setUp,
 			fault: func(r *round) {
 				narrow.narrow()
-				r.answerLost() // when so much is lost that a connection is given up
 				r.eventually("packets get lost", narrow.lost)
 				r.progress(r.times(2000, 20_000))
 			},

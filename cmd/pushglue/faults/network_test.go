@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"pushglue/glue/gluetest/service"
 )
 
 // network puts a proxy before each part: between the daemon and Redis, the daemon and each push host, and the
@@ -16,7 +14,8 @@ type network struct {
 }
 
 func (n *network) setUp(r *round) {
-	r.redis = service.StartRedis(r.T, r.scenario.redis...)
+	r.redis = r.startRedis(nil, r.scenario.redis...)
+	r.scenario.answersLost, r.scenario.retried = true, true
 	n.store = startProxy(r, r.redis.Addr)
 	r.redisURL = "redis://" + n.store.addr()
 	r.startHosts()
@@ -29,14 +28,10 @@ func (n *network) setUp(r *round) {
 
 func (n *network) all() []*proxy { return append(append([]*proxy{n.store}, n.hosts...), n.readers...) }
 
-// any returns one of the proxies. What Redis has answered can get lost on the way when it is that one's.
+// any returns one of the proxies.
 func (n *network) any(r *round) *proxy {
 	list := n.all()
-	p := list[r.rng.IntN(len(list))]
-	if p == n.store {
-		r.answerLost()
-	}
-	return p
+	return list[r.rng.IntN(len(list))]
 }
 
 // TestNetwork delays, cuts and silences connections.
@@ -45,7 +40,12 @@ func TestNetwork(t *testing.T) {
 	run(t, func() scenario {
 		var slow network
 		return scenario{
-			name: "network slow", once: true, setUp: slow.setUp,
+			// Nothing is lost, so nobody may give up, however slow the machine is as well.
+			name: "network slow", once: true, settings: []string{"LEASE=10s", "PUSH_TIMEOUT=10s", "RETRY_BUDGET=10s"},
+			setUp: func(r *round) {
+				slow.setUp(r)
+				r.scenario.answersLost, r.scenario.retried = false, false
+			},
 			fault: func(r *round) {
 				for range r.times(4, 20) {
 					for _, p := range slow.all() {

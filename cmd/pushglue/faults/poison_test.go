@@ -7,13 +7,21 @@ import (
 	"pushglue/glue/gluetest/service"
 )
 
-// poisons make a job that can never be published of one that could.
-var poisons = []func(*job){
-	func(j *job) { j.payload = j.payload[:len(j.payload)/2] },                                        // bad JSON
-	func(j *job) { j.payload = strings.Replace(j.payload, `"thread":`, `"thread":"a?b","was":`, 1) }, // bad channel
-	func(j *job) { j.payload = strings.Replace(j.payload, `"thread":`, `"threat":`, 1) },             // a stage that fails
-	func(j *job) {
+// poison makes a job that can never be published of one that could. One without places reaches nobody.
+type poison func(*job)
+
+// poisons are of all kinds.
+var poisons = []poison{
+	func(j *job) { j.payload, j.place = j.payload[:len(j.payload)/2], nil }, // bad JSON
+	func(j *job) { // bad channel
+		j.payload, j.place = strings.Replace(j.payload, `"thread":`, `"thread":"a?b","was":`, 1), nil
+	},
+	func(j *job) { // a stage that fails
+		j.payload, j.place = strings.Replace(j.payload, `"thread":`, `"threat":`, 1), nil
+	},
+	func(j *job) { // too long for all hosts
 		j.payload = strings.Replace(j.payload, `"text":"`, `"text":"`+strings.Repeat("x", 5000), 1)
+		j.place, j.refused = nil, true
 	},
 }
 
@@ -24,7 +32,7 @@ func TestPoison(t *testing.T) {
 		return scenario{
 			name: "poison", once: true,
 			nginx: []service.NginxOption{service.NginxFile("common/internal-body.conf", "client_max_body_size 4k;\nclient_body_buffer_size 4k;\n")},
-			setUp: func(r *round) { r.spoil = 100 },
+			setUp: func(r *round) { r.spoil, r.poisons = 100, poisons },
 			fault: func(r *round) {
 				r.progress(3000)
 				r.eventually("jobs stall", func() bool {
@@ -32,6 +40,14 @@ func TestPoison(t *testing.T) {
 					return ok && len(c.Stalled) > 0
 				})
 			},
+			check: (*round).checkSpoilt,
 		}
 	})
+}
+
+func (r *round) checkSpoilt() {
+	r.Helper()
+	if len(r.producer.poison) == 0 {
+		r.Error("no job was poison")
+	}
 }

@@ -18,6 +18,7 @@ type job struct {
 	feed    string
 	payload string
 	place   map[string]int // its number, from 1, by channel
+	refused bool           // by a push host, for good
 }
 
 // threads is how many channels a feed has beside the one for all.
@@ -38,12 +39,13 @@ type producer struct {
 	counts map[string]int  // jobs by channel
 	put    int             // jobs that Redis has taken
 	poison map[string]bool // ids of jobs that must stall
+	again  map[string]bool // ids of jobs that were put again, since Redis did not answer
 }
 
 func newProducer(r *round) *producer {
 	return &producer{
 		r: r, rng: rand.New(rand.NewPCG(r.rng.Uint64(), 0)), done: make(chan struct{}),
-		jobs: map[string]job{}, counts: map[string]int{}, poison: map[string]bool{},
+		jobs: map[string]job{}, counts: map[string]int{}, poison: map[string]bool{}, again: map[string]bool{},
 	}
 }
 
@@ -72,12 +74,10 @@ func (p *producer) next() job {
 		j.id, feed, thread, j.place[feed], j.place[own], strings.Repeat("x", p.rng.IntN(300)))
 	if p.r.spoil > 0 && p.rng.IntN(p.r.spoil) == 0 {
 		p.poison[j.id] = true
-		poisons[p.rng.IntN(len(poisons))](&j)
-		j.place = nil
-	} else {
-		for name := range j.place {
-			p.counts[name]++
-		}
+		p.r.poisons[p.rng.IntN(len(p.r.poisons))](&j)
+	}
+	for name := range j.place {
+		p.counts[name]++
 	}
 	p.jobs[j.id] = j
 	return j
@@ -126,6 +126,9 @@ func (p *producer) putNext() {
 			p.mu.Unlock()
 			return
 		}
+		p.mu.Lock()
+		p.again[j.id] = true
+		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond): // as applications do
@@ -152,12 +155,26 @@ func (p *producer) find(id string) (job, bool) {
 	return j, ok
 }
 
-// poisoned returns how many jobs of a feed must stall.
-func (p *producer) poisoned(feed string) (n int) {
-	for id := range p.poison {
-		if p.jobs[id].feed == feed {
-			n++
+// ids returns the messages of a channel by their numbers.
+func (p *producer) ids(channel string) map[int]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ids := map[int]string{}
+	for id, j := range p.jobs {
+		if n := j.place[channel]; n > 0 {
+			ids[n] = id
 		}
 	}
-	return n
+	return ids
+}
+
+// poisoned returns the jobs of a feed that must stall, by payload.
+func (p *producer) poisoned(feed string) map[string]job {
+	poisoned := map[string]job{}
+	for id := range p.poison {
+		if j := p.jobs[id]; j.feed == feed {
+			poisoned[j.payload] = j
+		}
+	}
+	return poisoned
 }

@@ -29,6 +29,7 @@ type receipt struct {
 	channel string
 
 	first   []int // numbers of messages in the order in which they first came
+	again   []int // those that came again
 	got     map[int]bool
 	events  int
 	streams int      // that it has opened
@@ -117,10 +118,12 @@ func (rs *readers) note(rec *receipt, event gluetest.Event) {
 	case rs.r.module == service.PushStream && event.ID != j.id:
 		rec.wrong = append(rec.wrong, fmt.Sprintf("message %d came with the id %q, and has %q", n, event.ID, j.id))
 	}
-	if !rec.got[n] {
-		rec.got[n] = true
-		rec.first = append(rec.first, n)
+	if rec.got[n] {
+		rec.again = append(rec.again, n)
+		return
 	}
+	rec.got[n] = true
+	rec.first = append(rec.first, n)
 }
 
 // count returns how many events all readers have received.

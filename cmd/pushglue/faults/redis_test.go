@@ -3,6 +3,7 @@ package faults
 import (
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,12 +21,12 @@ func TestRedis(t *testing.T) {
 	t.Parallel()
 	run(t, func() scenario {
 		return scenario{
-			name: "redis killed", redis: safe,
+			name: "redis killed", redis: safe, answersLost: true, rate: 800,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(200 + r.rng.IntN(1000))
+					r.press(func() {})
 					r.noticed(troubled, r.redis.Kill)
-					r.answerLost()
 					r.redis.Start()
 				}
 				r.progress(200)
@@ -34,17 +35,17 @@ func TestRedis(t *testing.T) {
 	})
 	run(t, func() scenario {
 		return scenario{
-			name: "redis paused", redis: safe,
+			name: "redis paused", redis: safe, answersLost: true, rate: 800,
 			fault: func(r *round) {
 				for range r.times(1, 3) {
 					r.progress(200 + r.rng.IntN(1000))
-					r.redis.Pause()
-					r.hold(time.Duration(r.times(4, 10)) * time.Second)
-					r.answerLost()
+					r.noticed(troubled, func() { r.press(r.redis.Pause) })
+					r.hold(time.Duration(r.times(0, 5)) * time.Second)
 					r.redis.Continue()
 				}
 				r.progress(200)
 			},
+			check: (*round).checkLost,
 		}
 	})
 	run(t, func() scenario {
@@ -62,13 +63,12 @@ func TestRedis(t *testing.T) {
 	})
 	run(t, func() scenario {
 		return scenario{
-			name: "redis read-only", redis: safe,
+			name: "redis read-only", once: true, redis: safe,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(100 + r.rng.IntN(1000))
 					r.noticed(troubled, func() { r.command("REPLICAOF", "127.0.0.1", strconv.Itoa(service.FreePort(r.T))) })
 					r.refused("READONLY")
-					r.answerLost()
 					r.command("REPLICAOF", "NO", "ONE")
 				}
 				r.progress(200)
@@ -77,7 +77,7 @@ func TestRedis(t *testing.T) {
 	})
 	run(t, func() scenario {
 		return scenario{
-			name: "redis full",
+			name: "redis full", once: true,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(100 + r.rng.IntN(1000))
@@ -92,14 +92,14 @@ func TestRedis(t *testing.T) {
 	run(t, func() scenario {
 		return scenario{
 			// Redis answers LOADING for seconds: it takes a millisecond for each command of its file.
-			name: "redis loading", redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
+			name: "redis loading", once: true, answersLost: true, redis: append([]string{"--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"}, safe...),
 			fault: func(r *round) {
 				for range r.times(1, 3) {
-					r.progress(r.times(2000, 8000))
+					r.progress(2000)
 					r.noticed(troubled, r.redis.Kill)
-					r.answerLost()
 					r.redis.Start()
 					r.refused("LOADING")
+					r.shorten()
 				}
 				r.progress(200)
 			},
@@ -107,9 +107,15 @@ func TestRedis(t *testing.T) {
 	})
 }
 
-// answerLost allows for a claim whose answer is lost on the way, also when it is sent again: its jobs come when the
-// lease is over.
-func (r *round) answerLost() { r.late += inFlight }
+// shorten makes Redis write its file anew, with what there is now, so that the next load takes no longer.
+func (r *round) shorten() {
+	r.Helper()
+	r.command("BGREWRITEAOF")
+	r.eventually("the file of Redis is written anew", func() bool {
+		text, err := r.rdb.Info(r.Context(), "persistence").Result()
+		return err == nil && strings.Contains(text, "aof_rewrite_in_progress:0") && strings.Contains(text, "aof_rewrite_scheduled:0")
+	})
+}
 
 func (r *round) command(args ...any) {
 	r.Helper()

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,18 +47,21 @@ type round struct {
 	sums      []glue.Sums     // of daemons that have stopped
 	excused   map[string]bool // ids of messages that readers need not get
 
-	spoil int // one job of so many is poison; 0 for none
+	spoil   int // one job of so many is poison; 0 for none
+	poisons []poison
+	refuser string // the push host that refuses some; empty for all of them
 
-	// late bounds how many messages of a channel may come to a reader after a later one, apart from
-	// duplicates. 0 is strict order; each fault that documents more adds to it.
-	late int
+	losses   []loss // of one goroutine at a time
+	anyOrder bool   // messages have none
+	counts   *counts
+	endWatch func() // nil if nobody watches claims
 }
-
-// anyOrder is the lateness of messages that have no order.
-const anyOrder = 1 << 30
 
 // inFlight is how many jobs of a feed a daemon has at most.
 const inFlight = 256
+
+// batch is how many jobs of a feed it claims at once.
+const batch = 64
 
 // newRound starts Redis and the push hosts.
 func newRound(t *testing.T, s scenario, module string) *round {
@@ -71,7 +75,7 @@ func newRound(t *testing.T, s scenario, module string) *round {
 		s.setUp(r)
 	}
 	if r.redis == nil {
-		r.redis = service.StartRedisUnder(t, s.under, s.redis...)
+		r.redis = r.startRedis(s.under, s.redis...)
 	}
 	if r.redisURL == "" {
 		r.redisURL = r.redis.URL()
@@ -86,6 +90,12 @@ func newRound(t *testing.T, s scenario, module string) *round {
 		r.pipelines = r.writePipelines()
 	}
 	return r
+}
+
+// startRedis starts a Redis that tells of changes to hashes, for counts.
+func (r *round) startRedis(under []string, args ...string) *service.Redis {
+	r.Helper()
+	return service.StartRedisUnder(r.T, under, append([]string{"--notify-keyspace-events", "Kh"}, args...)...)
 }
 
 // client returns a client that does nothing twice, so that what it counts is what was done.
@@ -154,6 +164,10 @@ func (r *round) start() {
 		r.producer.confirm = r.scenario.confirm(r)
 	}
 	r.readers = startReaders(r)
+	r.counts = startCounts(r)
+	if r.scenario.answersLost {
+		r.endWatch = r.startWatch()
+	}
 	r.startDaemon()
 	r.producer.start()
 }
@@ -167,21 +181,48 @@ func (r *round) startDaemon() {
 	env := []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}
 	for _, s := range append([]string{
 		"REDIS_URL=" + r.redisURL, "PIPELINES=" + r.pipelines, "PUSH_MODULE=" + r.module, "PUSH_HOSTS=" + strings.Join(r.urls, ","),
-		"PUSH_TIMEOUT=1s", "LEASE=" + lease.String(), "RETRY_BUDGET=1s", "BATCH=64", fmt.Sprint("IN_FLIGHT=", inFlight), "HTTP_ADDR=",
-	}, r.scenario.settings...) {
+		"PUSH_TIMEOUT=1s", "LEASE=" + lease.String(), "RETRY_BUDGET=1s", fmt.Sprint("BATCH=", batch), fmt.Sprint("IN_FLIGHT=", inFlight), "HTTP_ADDR=",
+	}, r.settings()...) {
 		env = append(env, "PUSHGLUE_"+s)
 	}
 	d := service.StartDaemon(r.T, env, append(append([]string(nil), r.under...), os.Getenv(binaryVariable), "run")...)
 	r.daemons = append(r.daemons, d)
 }
 
-// killDaemon kills one of the daemons that run. What it had claimed comes late.
+// settings are those of the scenario's daemons alone.
+func (r *round) settings() []string {
+	if r.scenario.answersLost {
+		return append([]string{"LEASE=" + longLease.String()}, r.scenario.settings...)
+	}
+	return r.scenario.settings
+}
+
+// killDaemon kills one of the daemons that run.
 func (r *round) killDaemon() {
 	r.Helper()
-	i := r.rng.IntN(len(r.daemons))
-	r.daemons[i].Kill()
-	r.late += inFlight
-	r.daemons = append(r.daemons[:i], r.daemons[i+1:]...)
+	r.kill(r.rng.IntN(len(r.daemons)))
+	r.lose()
+}
+
+// kill kills a daemon, half of the times while all push hosts hang, so that somebody is certain to have jobs in hand.
+func (r *round) kill(daemon int) {
+	r.Helper()
+	hang := r.rng.IntN(2) == 0
+	if hang {
+		r.allHosts((*service.Nginx).Pause)
+		r.eventually("a job is claimed", r.anyClaimed)
+	}
+	r.daemons[daemon].Kill()
+	r.daemons = slices.Delete(r.daemons, daemon, daemon+1)
+	if hang {
+		r.allHosts((*service.Nginx).Continue)
+	}
+}
+
+func (r *round) allHosts(do func(*service.Nginx)) {
+	for _, host := range r.hosts {
+		do(host)
+	}
 }
 
 // times returns how often a fault happens in the short form, and in the long one.

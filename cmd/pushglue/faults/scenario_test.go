@@ -38,11 +38,14 @@ type scenario struct {
 	// crash says that daemons are killed, with what they have counted.
 	crash bool
 
+	// answersLost says that Redis claims jobs for a daemon that does not get its answer.
+	answersLost bool
+
+	// retried says that messages may fail for now, so that their jobs are cancelled.
+	retried bool
+
 	// forgets says that Redis may forget what it has answered.
 	forgets bool
-
-	// refused says that jobs which a host refuses for good may stall.
-	refused bool
 }
 
 // run runs a scenario on Nchan and, in the long form, on push-stream. build returns it anew for each round, with what

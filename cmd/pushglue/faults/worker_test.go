@@ -10,7 +10,7 @@ import (
 )
 
 // rawWorker is a worker of another program, as thoonk.py has it. It does nothing with its jobs but finish them,
-// and dies now and then between the two halves of a claim, when its job is in no state.
+// and dies now and then: between the two halves of a claim, when its job is in no state, or with the claim.
 type rawWorker struct {
 	r      *round
 	worker conform.RawWorker
@@ -19,6 +19,7 @@ type rawWorker struct {
 
 	finished []string // payloads
 	deaths   int
+	held     int // claims with which it died
 }
 
 func startRawWorker(r *round, feed string) *rawWorker {
@@ -42,7 +43,12 @@ func (w *rawWorker) work() {
 			w.deaths++
 			continue
 		}
-		if payload, found := w.worker.Take(id); found && w.worker.Finish(id) {
+		payload, found := w.worker.Take(id)
+		if n%20 == 10 {
+			w.held++
+			continue
+		}
+		if found && w.worker.Finish(id) {
 			w.finished = append(w.finished, payload)
 		}
 	}
@@ -59,8 +65,8 @@ func (w *rawWorker) end() {
 		}
 		w.r.excused[message.ID] = true
 	}
-	if len(w.finished) == 0 || w.deaths == 0 {
-		w.r.Errorf("the other worker has finished %d jobs and died %d times", len(w.finished), w.deaths)
+	if len(w.finished) == 0 || w.deaths == 0 || w.held == 0 {
+		w.r.Errorf("the other worker has finished %d jobs, died %d times, and with a claim %d times", len(w.finished), w.deaths, w.held)
 	}
 }
 
@@ -69,9 +75,9 @@ func TestWorkers(t *testing.T) {
 	t.Parallel()
 	run(t, func() scenario {
 		return scenario{
-			name: "workers compete", crash: true,
+			name: "workers compete", crash: true, settings: []string{"LEASE_OTHERS=2s"},
 			fault: func(r *round) {
-				r.late = anyOrder
+				r.anyOrder = true
 				r.startDaemon()
 				raw := startRawWorker(r, feeds[0])
 				for range r.times(2, 10) {
