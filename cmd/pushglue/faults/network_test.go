@@ -73,21 +73,16 @@ func TestNetwork(t *testing.T) {
 			},
 		}
 	})
-	if !*longFlag {
-		return // once in some ten rounds on a busy machine a reader that came back got nothing more, though its host had all
-	}
 	run(t, func() scenario {
 		var silent network
 		return scenario{
-			name: "network half-open", setUp: silent.setUp,
+			// Nobody tells a reader that its stream is half-open: it has to notice by itself.
+			name: "network half-open", setUp: silent.setUp, watchdog: 5 * time.Second,
 			fault: func(r *round) {
 				for range r.times(4, 20) {
 					r.progress(100 + r.rng.IntN(500))
-					links := silent.any(r).silence()
+					silent.any(r).silence()
 					r.hold(time.Duration(1+r.rng.IntN(4)) * time.Second)
-					for _, l := range links { // at last somebody notices
-						l.close()
-					}
 				}
 				r.progress(200)
 			},

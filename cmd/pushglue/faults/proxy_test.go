@@ -125,13 +125,11 @@ func (p *proxy) cut() {
 }
 
 // silence loses what is on its way and all that follows on the connections that stand, which stay open on both
-// sides: half-open ones. It returns them.
-func (p *proxy) silence() []*link {
-	links := p.all()
-	for _, l := range links {
+// sides: half-open ones.
+func (p *proxy) silence() {
+	for _, l := range p.all() {
 		l.silent.Store(true)
 	}
-	return links
 }
 
 func (p *proxy) all() []*link {

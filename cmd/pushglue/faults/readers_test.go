@@ -58,30 +58,38 @@ func startReaders(r *round) *readers {
 // subscribe opens a stream. One that comes back asks Nchan for what comes after its last event. It asks
 // push-stream for all that is stored: that module gives nothing at all after an event that it has
 // forgotten, so that a reader who must miss nothing asks for a backtrack (docs/guarantees.md).
-func (rs *readers) subscribe(ctx context.Context, rec *receipt, last string, again bool) (*gluetest.Subscription, error) {
+func (rs *readers) subscribe(ctx context.Context, rec *receipt, last string, again bool) (*opening, error) {
 	url := rs.r.public[rec.host] + "/subscribe/" + rec.channel
-	if again && rs.r.module == service.PushStream {
-		return gluetest.Subscribe(ctx, fmt.Sprintf("%s.b%d", url, stored), "")
-	}
-	if again && last == "" {
+	switch {
+	case again && rs.r.module == service.PushStream:
+		url, last = fmt.Sprintf("%s.b%d", url, stored), ""
+	case again && last == "":
 		last = "0:0" // of Nchan: from the beginning
 	}
-	return gluetest.Subscribe(ctx, url, last)
+	ctx, end := context.WithCancel(ctx)
+	o := &opening{end: end, limit: rs.r.scenario.watchdog}
+	defer o.watch()()
+	var err error
+	if o.Subscription, err = gluetest.Subscribe(ctx, url, last); err != nil {
+		end()
+		return nil, err
+	}
+	return o, nil
 }
 
 // reconnectPause is how long a reader waits before it comes back. Browsers take a few seconds.
 const reconnectPause = 50 * time.Millisecond
 
-func (rs *readers) read(ctx context.Context, stream *gluetest.Subscription, rec *receipt) {
+func (rs *readers) read(ctx context.Context, stream *opening, rec *receipt) {
 	last := ""
 	for {
-		event, err := stream.Next()
+		event, err := stream.next()
 		if err == nil {
 			last = event.ID
 			rs.note(rec, event)
 			continue
 		}
-		stream.Close()
+		stream.close()
 		for stream = nil; stream == nil; {
 			select {
 			case <-ctx.Done():
@@ -94,6 +102,32 @@ func (rs *readers) read(ctx context.Context, stream *gluetest.Subscription, rec 
 		rec.streams++
 		rs.mu.Unlock()
 	}
+}
+
+// opening is a stream of a reader, or the attempt at one.
+type opening struct {
+	*gluetest.Subscription
+	end   context.CancelFunc
+	limit time.Duration // of silence; 0 for none
+}
+
+// watch ends the stream if it is still silent after the limit. The caller stops it when something came.
+func (o *opening) watch() (stop func()) {
+	if o.limit == 0 {
+		return func() {}
+	}
+	watchdog := time.AfterFunc(o.limit, o.end)
+	return func() { watchdog.Stop() }
+}
+
+func (o *opening) next() (gluetest.Event, error) {
+	defer o.watch()()
+	return o.Next()
+}
+
+func (o *opening) close() {
+	o.Close()
+	o.end()
 }
 
 // note enters an event into what the reader has received.
