@@ -5,10 +5,10 @@ const (
 	socketBytes     = 4045 // the kernel's part of an idle connection
 	slotBytes       = 424  // of worker_connections: a connection of nginx and its two events
 	workerBytes     = 8 << 20
-	nchanReader     = 8620
-	pushReader      = 9450
-	largeHeader     = 2340 // for each large buffer that a reader's request takes
-	smallHeaderSize = 1024 // what a request may have before it takes any
+	nchanReader     = 9800
+	pushReader      = 10_600 // with a long list of channels; 9,600 with one
+	largeHeader     = 2340   // for each large buffer that a reader's request takes
+	smallHeaderSize = 1024   // what a request may have before it takes any
 	largeHeaderSize = 2048
 	tlsBytes        = 26_400
 	conntrackBytes  = 256 + 64 // an entry and its place in the table

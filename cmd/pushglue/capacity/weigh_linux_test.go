@@ -67,8 +67,9 @@ func weigh(t *testing.T, host *service.Nginx) (w weight) {
 type audience struct {
 	url     string // of a push host's public side
 	readers int
-	private bool // a channel for each of them
-	cookie  int  // bytes
+	private bool   // a channel for each of them
+	list    string // channels before the last one, with a slash behind each
+	cookie  int    // bytes
 	tls     *tls.Config
 }
 
@@ -118,7 +119,7 @@ func (a audience) open(t *testing.T, i int) error {
 	if a.private {
 		channel = fmt.Sprintf("user:%d", i)
 	}
-	_, err = fmt.Fprintf(conn, "GET /subscribe/%s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCookie: %s\r\n\r\n", channel, u.Host, strings.Repeat("c", a.cookie))
+	_, err = fmt.Fprintf(conn, "GET /subscribe/%s%s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCookie: %s\r\n\r\n", a.list, channel, u.Host, strings.Repeat("c", a.cookie))
 	if err != nil {
 		return err
 	}
@@ -134,19 +135,19 @@ func (a audience) open(t *testing.T, i int) error {
 	return err
 }
 
-// publish publishes messages of size bytes to each of the channels in turns.
-func publish(t *testing.T, host *service.Nginx, channels, messages, size int) {
+// publish publishes messages of size bytes to each of the channels in turns, with an id and a type as pushglue does.
+func publish(t *testing.T, host *service.Nginx, prefix string, channels, messages, size int) {
 	t.Helper()
 	body := bytes.Repeat([]byte("m"), size)
 	client := &http.Client{Timeout: patience}
 	defer client.CloseIdleConnections()
 	for i := range messages * channels {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("%s/publish?id=stored:%d", host.InternalURL(), i%channels), bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("%s/publish?id=%s:%d", host.InternalURL(), prefix, i%channels), bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"Event-Id", "Event-Type", "X-EventSource-Event"} {
-			req.Header.Set(name, "post_save:1234567890")
+			req.Header.Set(name, "post_save")
 		}
 		resp, err := client.Do(req)
 		if err != nil {
