@@ -137,11 +137,12 @@ func (p Plan) busy() float64 {
 	if p.Module == PushStream {
 		delivery = pushDelivery
 	}
-	return (p.deliveries()*delivery + p.pings()*ping) * micros
+	return (p.Rate*publishing + p.deliveries()*delivery + p.pings()*ping) * micros
 }
 
 // CPU time of a worker, in microseconds, as measured: docs/capacity.md.
 const (
+	publishing    = 15.0
 	nchanDelivery = 20.0
 	pushDelivery  = 20.0
 	ping          = 20.0
