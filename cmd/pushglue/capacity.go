@@ -169,7 +169,7 @@ func printCapacity(w io.Writer, r capacity.Report) error {
 	}
 	fmt.Fprintf(t, "%s of %s on one host with %s\n\nnginx\n", number(r.Plan.Readers, "reader"), number(r.Plan.Channels, "channel"), r.Plan.Module)
 	fmt.Fprintf(t, "  worker_processes\t%d\n  worker_connections\t%d\n  worker_rlimit_nofile, LimitNOFILE\t%d\n", s.Workers, s.WorkerConnections, s.LimitNofile)
-	fmt.Fprintf(t, "  %s\t%s\n\nkernel\n", sharedMemory, zoneSize(s))
+	fmt.Fprintf(t, "  %s\t%s\n  limit_conn_zone\t%s\n\nkernel\n", sharedMemory, zoneSize(s), mebibytes(s.AddressMemory))
 	fmt.Fprintf(t, "  fs.file-max\t%d\n  fs.nr_open\t%d\n  net.ipv4.tcp_mem\t%s\n", s.FileMax, s.NrOpen, tcpMem(s))
 	if s.Conntrack == capacity.NoTrack {
 		fmt.Fprint(t, "  nf_conntrack\tNOTRACK for the readers' port\n")
@@ -195,7 +195,9 @@ func atMost(readers int) string {
 }
 
 // zoneSize is the size of shared memory as both modules read it: push-stream knows k and m alone.
-func zoneSize(s capacity.Settings) string { return fmt.Sprintf("%dm", s.SharedMemory>>20) }
+func zoneSize(s capacity.Settings) string { return mebibytes(s.SharedMemory) }
+
+func mebibytes(n int64) string { return fmt.Sprintf("%dm", n>>20) }
 
 func tcpMem(s capacity.Settings) string { return strings.Trim(fmt.Sprint(s.TCPMem), "[]") }
 
@@ -209,6 +211,7 @@ push_host_workers: %d
 push_host_worker_connections: %d
 push_host_limit_nofile: %d
 push_host_shared_memory: %s
+push_host_address_memory: %s
 push_host_message_ttl: %.0fs
 push_host_messages_stored: %d
 kernel_file_max: %d
@@ -217,7 +220,7 @@ kernel_tcp_mem: %s
 kernel_conntrack: %s
 kernel_conntrack_max: %d
 `, r.Plan.Readers, r.Plan.Channels, r.Plan.Rate, r.Plan.MessageSize, bytesText(r.Plan.Memory), r.Plan.Cores,
-		r.Plan.Module, s.Workers, s.WorkerConnections, s.LimitNofile, zoneSize(s), r.Plan.TTL.Seconds(), r.Plan.Stored,
+		r.Plan.Module, s.Workers, s.WorkerConnections, s.LimitNofile, zoneSize(s), mebibytes(s.AddressMemory), r.Plan.TTL.Seconds(), r.Plan.Stored,
 		s.FileMax, s.NrOpen, tcpMem(s), s.Conntrack, s.ConntrackMax)
 	return err
 }

@@ -26,7 +26,7 @@ func capacityOf(t *testing.T, args string) capacity.Report {
 
 // TestShippedNumbersAreComputed runs the command line that stands above each computed number of nginx/.
 func TestShippedNumbersAreComputed(t *testing.T) {
-	calculated := regexp.MustCompile(`(?m)^#   pushglue capacity (.*)$`)
+	calculated := regexp.MustCompile(`(?m)^# {3}pushglue capacity (.*)$`)
 	shippedPlan := capacityArgs(t, "common/worker-connections.conf", calculated)
 	for path, test := range map[string]struct {
 		args, directive string
@@ -35,11 +35,12 @@ func TestShippedNumbersAreComputed(t *testing.T) {
 		"common/worker-connections.conf": {shippedPlan, "worker_connections", func(s capacity.Settings) string { return fmt.Sprint(s.WorkerConnections) }},
 		"common/workers.conf":            {shippedPlan, "worker_rlimit_nofile", func(s capacity.Settings) string { return fmt.Sprint(s.LimitNofile) }},
 		"README.md":                      {shippedPlan, "LimitNOFILE", func(s capacity.Settings) string { return fmt.Sprint(s.LimitNofile) }},
+		"common/public-addresses.conf":   {shippedPlan, "limit_conn_zone \\$counted_address", func(s capacity.Settings) string { return "zone=readers:" + mebibytes(s.AddressMemory) }},
 		"nchan/memory.conf":              {capacityArgs(t, "nchan/memory.conf", calculated), "nchan_shared_memory_size", zoneSize},
 		"push-stream/memory.conf":        {capacityArgs(t, "push-stream/memory.conf", calculated), "push_stream_shared_memory_size", zoneSize},
 	} {
-		value := regexp.MustCompile(`(?m)^\s*` + test.directive + `[ =]([0-9a-z]+);?$`).FindStringSubmatch(shippedFile(t, path))
-		if want := test.want(capacityOf(t, test.args).Settings); value == nil || value[1] != want {
+		value := regexp.MustCompile(`(?m)^\s*` + test.directive + `[ =]([0-9a-z=:]+);?$`).FindStringSubmatch(shippedFile(t, path))
+		if want := test.want(capacityOf(t, test.args).Settings); len(value) < 2 || value[1] != want {
 			t.Errorf("%s: %q, want %s %s, as pushglue capacity %s prints", path, value, test.directive, want, test.args)
 		}
 	}
@@ -87,7 +88,7 @@ func TestCapacityForAnsible(t *testing.T) {
 	}
 	for name, want := range map[string]any{
 		"push_host_module": "push-stream", "push_host_workers": 2, "push_host_worker_connections": 1024, "push_host_limit_nofile": 2048,
-		"push_host_shared_memory": "256m", "push_host_message_ttl": "60s", "push_host_messages_stored": 5,
+		"push_host_shared_memory": "256m", "push_host_address_memory": "16m", "push_host_message_ttl": "60s", "push_host_messages_stored": 5,
 		"kernel_file_max": 69_632, "kernel_nr_open": 1 << 20, "kernel_tcp_mem": "49152 57344 65536",
 		"kernel_conntrack": "track", "kernel_conntrack_max": 262_144,
 	} {
@@ -95,8 +96,8 @@ func TestCapacityForAnsible(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
 		}
 	}
-	if len(got) != 12 {
-		t.Errorf("%d variables, want 12:\n%s", len(got), out)
+	if len(got) != 13 {
+		t.Errorf("%d variables, want 13:\n%s", len(got), out)
 	}
 }
 

@@ -11,6 +11,7 @@ const (
 	smallHeaderSize = 1024   // what a request may have before it takes any
 	largeHeaderSize = 2048
 	tlsBytes        = 26_400
+	addressBytes    = 64       // of one that has connections
 	conntrackBytes  = 256 + 64 // an entry and its place in the table
 	systemBytes     = 512 << 20
 	systemShare     = 50 // one part of so many of the memory is the system's too
@@ -43,6 +44,7 @@ func (p Plan) memory(s Settings) []Item {
 		{"nginx, channels", p.channels(s.Workers)},
 		{"nginx, workers", int64(s.Workers) * workerBytes},
 		{"shared memory", s.SharedMemory},
+		{"shared memory, addresses", s.AddressMemory},
 	}
 	if s.Conntrack == Track {
 		items = append(items, Item{"conntrack", int64(p.Readers) * conntrackBytes})

@@ -16,6 +16,7 @@ type Settings struct {
 	WorkerConnections int    `json:"workerConnections"` // of each worker
 	LimitNofile       int    `json:"limitNofile"`       // descriptors of each worker
 	SharedMemory      int64  `json:"sharedMemory"`      // bytes, whole MiB
+	AddressMemory     int64  `json:"addressMemory"`     // bytes, whole MiB: for counting connections of addresses
 	FileMax           int    `json:"fileMax"`
 	NrOpen            int    `json:"nrOpen"`
 	TCPMem            [3]int `json:"tcpMem"` // pages
@@ -78,6 +79,7 @@ func (p Plan) settings() Settings {
 	s.WorkerConnections = roundUp(int(spare*float64(p.Readers)/float64(s.Workers)), 1024)
 	s.LimitNofile = s.WorkerConnections + descriptors
 	s.SharedMemory = p.sharedMemory(s.Workers)
+	s.AddressMemory = int64(roundUp(p.Readers*addressBytes*5/4, 16<<20))
 	s.FileMax = s.Workers*s.LimitNofile + others
 	s.NrOpen = max(nrOpen, s.LimitNofile)
 	s.TCPMem = p.tcpMem()

@@ -12,23 +12,23 @@ func TestSettings(t *testing.T) {
 		want   Settings
 	}{
 		"as shipped": {func(*Plan) {}, Settings{
-			Workers: 8, WorkerConnections: 162_816, LimitNofile: 163_840, SharedMemory: 192 << 20, FileMax: 1_376_256, NrOpen: 1 << 20,
+			Workers: 8, WorkerConnections: 162_816, LimitNofile: 163_840, SharedMemory: 192 << 20, AddressMemory: 80 << 20, FileMax: 1_376_256, NrOpen: 1 << 20,
 			TCPMem: [3]int{1_500_000, 1_750_000, 2_000_000}, Conntrack: NoTrack, ConntrackMax: 1_300_480,
 		}},
 		"push-stream as shipped": {func(p *Plan) { p.Module = PushStream }, Settings{
-			Workers: 8, WorkerConnections: 162_816, LimitNofile: 163_840, SharedMemory: 960 << 20, FileMax: 1_376_256, NrOpen: 1 << 20,
+			Workers: 8, WorkerConnections: 162_816, LimitNofile: 163_840, SharedMemory: 960 << 20, AddressMemory: 80 << 20, FileMax: 1_376_256, NrOpen: 1 << 20,
 			TCPMem: [3]int{1_500_000, 1_750_000, 2_000_000}, Conntrack: NoTrack, ConntrackMax: 1_300_480,
 		}},
 		"a small host": {func(p *Plan) { p.Readers, p.Cores, p.Channels, p.Rate = 1000, 1, 10, 1 }, Settings{
-			Workers: 1, WorkerConnections: 2048, LimitNofile: 3072, SharedMemory: 32 << 20, FileMax: 68_608, NrOpen: 1 << 20,
+			Workers: 1, WorkerConnections: 2048, LimitNofile: 3072, SharedMemory: 32 << 20, AddressMemory: 16 << 20, FileMax: 68_608, NrOpen: 1 << 20,
 			TCPMem: [3]int{49_152, 57_344, 65_536}, Conntrack: Track, ConntrackMax: 262_144,
 		}},
 		"one core for all": {func(p *Plan) { p.Cores = 1 }, Settings{
-			Workers: 1, WorkerConnections: 1_300_480, LimitNofile: 1_301_504, SharedMemory: 192 << 20, FileMax: 1_367_040, NrOpen: 1_301_504,
+			Workers: 1, WorkerConnections: 1_300_480, LimitNofile: 1_301_504, SharedMemory: 192 << 20, AddressMemory: 80 << 20, FileMax: 1_367_040, NrOpen: 1_301_504,
 			TCPMem: [3]int{1_500_000, 1_750_000, 2_000_000}, Conntrack: NoTrack, ConntrackMax: 1_300_480,
 		}},
 		"much stored": {func(p *Plan) { p.Module, p.Channels, p.MessageSize, p.Rate = PushStream, 300_000, 500, 20_000 }, Settings{
-			Workers: 8, WorkerConnections: 162_816, LimitNofile: 163_840, SharedMemory: 18_912 << 20, FileMax: 1_376_256, NrOpen: 1 << 20,
+			Workers: 8, WorkerConnections: 162_816, LimitNofile: 163_840, SharedMemory: 18_912 << 20, AddressMemory: 80 << 20, FileMax: 1_376_256, NrOpen: 1 << 20,
 			TCPMem: [3]int{1_500_000, 1_750_000, 2_000_000}, Conntrack: NoTrack, ConntrackMax: 1_300_480,
 		}},
 	} {
@@ -94,6 +94,7 @@ func TestEachItemCounts(t *testing.T) {
 		"nginx, channels":            func(p *Plan) { p.Channels++ },
 		"nginx, workers":             func(p *Plan) { p.Cores++ },
 		"shared memory":              func(p *Plan) { p.MessageSize = 5000 },
+		"shared memory, addresses":   func(p *Plan) { p.Readers *= 2 },
 		"system":                     func(p *Plan) { p.Memory *= 2 },
 	} {
 		p := Default()
