@@ -14,10 +14,13 @@ INSTALL   = apt-get install -y --no-install-recommends
 # TestRedis/redis_killed.
 RUN ?=
 
+# How many readers `make crowd` connects.
+READERS ?= 200000
+
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
-.PHONY: help build test deps lint vuln demo bench faults fuzz golden clean
+.PHONY: help build test deps lint vuln demo bench crowd faults fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +62,10 @@ bench: ## measure everything, in some 15 minutes; the tables go to artifacts/ to
 	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) wrk"
 	mkdir -p artifacts
 	go test -C cmd/pushglue -tags performance -run '$(or $(RUN),TestPerformance)' -count 1 -timeout 60m -artifacts -outputdir $(CURDIR)/artifacts
+
+# A million takes READERS=1000000, 32 GiB, and no conntrack on loopback.
+crowd: deps ## connect 200,000 readers to one push host on this machine, as root, and send to all of them: docs/capacity.md
+	go test -C cmd/pushglue -tags performance -run TestCrowd -count 1 -timeout 60m -args -readers $(READERS)
 
 # As root it also plays what needs network namespaces and a small disk; with PUSH_STREAM_MODULE, all of it on push-stream too.
 faults: deps ## kill, cut off and fill up every part under load, for some 20 minutes (a short form is part of test)

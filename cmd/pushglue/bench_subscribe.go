@@ -42,8 +42,8 @@ so that each reader can tell how late it is, and what is missing.
 
 The readers share a few processes, as few as their descriptors allow ("ulimit -n"), and have many
 source addresses (127.1.0.1 …), since an address has no more than some 28,000 ports. The push host
-needs worker_connections and worker_rlimit_nofile for them. It ends streams after 15 minutes, unless
-it is told otherwise.
+needs worker_connections and worker_rlimit_nofile for them. It ends streams after 11 minutes and more,
+unless it is told otherwise.
 
 With --rate 0 nothing is published, and neither Redis nor PUSHGLUE_PUSH_HOSTS are needed: readers
 connect, and are held for a while.

@@ -129,6 +129,10 @@ func typeName(name string) string {
 		return "number"
 	case "bool":
 		return "truth value, true or false"
+	case "size":
+		return "size such as 512m or 16g"
+	case "bit rate":
+		return "bit rate such as 500m or 10g"
 	}
 	return name
 }

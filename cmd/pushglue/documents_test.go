@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"pushglue/cmd/pushglue/bench"
+	"pushglue/cmd/pushglue/capacity"
 	"pushglue/glue"
 )
 
@@ -14,6 +15,7 @@ import (
 // every field is named.
 func TestTheConfigurationAndJobsDocuments(t *testing.T) {
 	for path, values := range map[string][]any{
+		"../../docs/capacity.md":      {capacity.Report{}},
 		"../../docs/configuration.md": {glue.Sums{}},
 		"../../docs/performance.md":   {bench.PublishReport{}, bench.SubscribeReport{}},
 		"../../docs/queue.md":         {feedReport{}, listOutput{}, jobReport{}, changeReport{}},

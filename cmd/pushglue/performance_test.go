@@ -59,6 +59,7 @@ type stack struct {
 	t     *testing.T
 	redis *service.Redis
 	hosts []*service.Nginx
+	more  []string // settings
 }
 
 // module is what the push hosts run: push-stream where it is there.
@@ -88,7 +89,7 @@ func (s *stack) bench(report any, args ...string) {
 		urls = append(urls, h.InternalURL())
 	}
 	cmd := exec.CommandContext(s.t.Context(), os.Args[0], append([]string{"bench"}, append(args, "--json")...)...)
-	cmd.Env = environment("REDIS_URL="+s.redis.URL(), "PUSH_HOSTS="+strings.Join(urls, ","), "PUSH_MODULE="+module(), "LOG_LEVEL=warn")
+	cmd.Env = environment(append([]string{"REDIS_URL=" + s.redis.URL(), "PUSH_HOSTS=" + strings.Join(urls, ","), "PUSH_MODULE=" + module(), "LOG_LEVEL=warn"}, s.more...)...)
 	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
 	if err == nil {

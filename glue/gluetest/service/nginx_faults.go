@@ -55,6 +55,12 @@ func (n *Nginx) signal(pid int, signal syscall.Signal) {
 	}
 }
 
+// ProcessIDs returns the process ids of nginx and of its workers, such as for weighing them.
+func (n *Nginx) ProcessIDs() []int {
+	n.tb.Helper()
+	return append([]int{n.process.Process.Pid}, n.workerIDs()...)
+}
+
 // workerIDs returns the process ids of nginx's children.
 func (n *Nginx) workerIDs() []int {
 	n.tb.Helper()
