@@ -13,7 +13,7 @@ func TestHost(t *testing.T) {
 	t.Parallel()
 	run(t, func() scenario {
 		return scenario{
-			name: "host restarted",
+			name: "host restarted", resets: true,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(200 + r.rng.IntN(1000))
@@ -28,7 +28,7 @@ func TestHost(t *testing.T) {
 	})
 	run(t, func() scenario {
 		return scenario{
-			name: "host reloaded",
+			name: "host reloaded", resets: true,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(200 + r.rng.IntN(1000))
@@ -40,7 +40,7 @@ func TestHost(t *testing.T) {
 	})
 	run(t, func() scenario {
 		return scenario{
-			name: "host killed",
+			name: "host killed", resets: true,
 			fault: func(r *round) {
 				for range r.times(2, 10) {
 					r.progress(200 + r.rng.IntN(1000))

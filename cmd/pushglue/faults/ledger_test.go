@@ -1,8 +1,14 @@
 package faults
 
 import (
+	"io"
 	"math"
+	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
+
+	"pushglue/glue/gluetest/service"
 )
 
 // checkLedgers holds the daemons' ledgers, each of which has been found to balance, against Redis, and
@@ -29,6 +35,7 @@ func (r *round) checkLedgers() {
 		if host < len(r.public) {
 			name := strings.TrimPrefix(url, "http://")
 			r.checkAccepted(host, accepted[name], unsure[name])
+			r.checkPublished(host, accepted[name], unsure[name])
 		}
 	}
 }
@@ -60,6 +67,50 @@ func (rs *readers) twice(channel string) int {
 	return least
 }
 
+// fan is how many channels each message has.
+const fan = 2
+
+// checkPublished compares what a host took with what it has counted itself, if it counted all the time.
+func (r *round) checkPublished(host int, accepted, unsure int64) {
+	r.Helper()
+	if r.scenario.resets || host >= len(r.hosts) {
+		return
+	}
+	each := int64(fan)
+	if r.module == service.Nchan {
+		each = 1 // it counts a message once, however many channels it has
+	}
+	published := r.published(r.hosts[host])
+	if published < each*accepted || published > each*(accepted+unsure) && !r.scenario.crash {
+		r.Errorf("host %d took %d messages for sure and %d perhaps; it has counted %d, and each message is %d", host, accepted, unsure, published, each)
+	}
+}
+
+var publishedCount = regexp.MustCompile(`"?(?:total published messages|published_messages)"?: (\d+)`)
+
+// published returns a host's own count of what was published to channels.
+func (r *round) published(host *service.Nginx) int64 {
+	r.Helper()
+	resp, err := http.Get(host.InternalURL() + "/channels-stats")
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.Fatal(err)
+	}
+	found := publishedCount.FindSubmatch(text)
+	if found == nil {
+		r.Fatalf("the statistics of a host say nothing of published messages: %s", text)
+	}
+	n, err := strconv.ParseInt(string(found[1]), 10, 64)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return n
+}
+
 // checkAccepted compares what a host took with what its readers got. A reader whose stream broke can get more, or less.
 func (r *round) checkAccepted(host int, accepted, unsure int64) {
 	r.Helper()
@@ -73,7 +124,6 @@ func (r *round) checkAccepted(host int, accepted, unsure int64) {
 			return
 		}
 	}
-	const fan = 2 // channels of each message
 	if got < fan*accepted || got > fan*(accepted+unsure) && !r.scenario.crash {
 		r.Errorf("host %d took %d messages for sure and %d perhaps; its readers got %d events, and each message is %d", host, accepted, unsure, got, fan)
 	}

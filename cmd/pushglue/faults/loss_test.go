@@ -80,22 +80,25 @@ func (r *round) recovered() {
 	})
 }
 
-// press lets a backlog grow while the daemon hangs, and does something just before it goes on: the daemon
-// claims one batch after the other then, so that whatever happens to Redis happens to a claim.
+// press lets a backlog grow while the daemons hang, for less than they may as active ones, and does something just
+// before they go on: they claim one batch after the other then, so that whatever happens to Redis happens to a claim.
 func (r *round) press(do func()) {
 	r.Helper()
-	d := r.daemons[0]
-	d.Pause()
+	for _, d := range r.daemons {
+		d.Pause()
+	}
 	r.eventually("the feeds are behind", func() bool {
 		for _, feed := range feeds {
-			if c, ok := r.census(feed); !ok || len(c.Queued) < 5*batch {
+			if c, ok := r.census(feed); !ok || len(c.Queued) < 3*batch {
 				return false
 			}
 		}
 		return true
 	})
 	do()
-	d.Continue()
+	for _, d := range r.daemons {
+		d.Continue()
+	}
 }
 
 // longLease is that of daemons that may not get an answer of Redis. They extend what they have in hand when it is a

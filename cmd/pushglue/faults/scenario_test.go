@@ -45,6 +45,9 @@ type scenario struct {
 	// retried says that messages may fail for now, so that their jobs are cancelled.
 	retried bool
 
+	// resets says that hosts begin to count anew.
+	resets bool
+
 	// forgets says that Redis may forget what it has answered.
 	forgets bool
 
