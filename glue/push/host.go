@@ -7,9 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,9 +18,9 @@ import (
 
 // host is one push host.
 type host struct {
-	name    string
-	number  int // among the hosts
-	base    *url.URL
+	name   string
+	number int // among the hosts; another one has it when this one is removed
+	site
 	log     zerolog.Logger
 	module  Module
 	backlog *backlog
@@ -32,6 +32,10 @@ type host struct {
 	accepted    atomic.Int64 // requests
 	flying      atomic.Int64 // requests that are sent, and whose answers are not counted
 
+	staying context.Context // until the host is removed
+	remove  context.CancelFunc
+	lane    sync.WaitGroup // its goroutines
+
 	looking chan struct{} // holds one during a look
 	pinger  http.RoundTripper
 	timeout time.Duration
@@ -39,6 +43,10 @@ type host struct {
 
 	// Guarded by backlog.mu.
 	state     state
+	reason    error     // why it is down, or was the last time
+	since     time.Time // when its state became another one, as people are told
+	role      Role
+	gone      bool               // it was removed
 	trial     time.Time          // of a host that is down: when it gets the next message, if it refuses
 	trials    int                // that failed in a row
 	busy      bool               // something is on its way
@@ -48,9 +56,10 @@ type host struct {
 	flight    cursor             // up to here it is on its way
 	owed      []debt             // what it gets again, beside the order
 	replay    cursor             // up to here it gets what it had already
-	epoch     int                // counts rewinds
+	epoch     int                // another one after each rewind
 	life      life               // as it was seen last
-	missed    int64              // since that was logged
+	missed    int64              // ever
+	unlogged  int64              // of these
 	logged    time.Time          // when it was
 }
 
@@ -77,17 +86,18 @@ type carrier interface {
 }
 
 // newHost returns a host that is up.
-func newHost(base *url.URL, number int, l *backlog, c Config) *host {
+func newHost(s site, l *backlog, c Config) *host {
 	h := &host{
-		name: base.Host + base.Path, number: number, base: base, module: c.Module, backlog: l,
+		name: s.name(), site: s, module: c.Module, backlog: l, since: time.Now(), role: In,
 		pinger: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
+	c.TLS = s.config(c.TLS)
 	for range max(1, c.Connections) {
 		o := &connection{window: maxWindow}
 		if c.Transport != nil {
-			o.carrier = &roundTripper{c.Transport, base, c.Timeout}
+			o.carrier = &roundTripper{c.Transport, s.base, c.Timeout}
 		} else {
-			o.carrier = newPipe(base, c.TLS, c.Timeout, c.Authorization)
+			o.carrier = newPipe(s.base, c.TLS, c.Timeout, c.Authorization)
 		}
 		h.connections = append(h.connections, o)
 	}
@@ -98,7 +108,7 @@ func newHost(base *url.URL, number int, l *backlog, c Config) *host {
 	}
 	h.log = c.Log.With().Str("host", h.name).Logger()
 	if c.SkipEmpty {
-		h.audience = newAudience(base, c, h.log)
+		h.audience = newAudience(s.base, c, h.log)
 	}
 	return h
 }
@@ -138,7 +148,9 @@ func (h *host) miss(b *batch) {
 // missAll counts what the host lacks and will not get any more.
 func (h *host) missAll() {
 	for _, b := range h.backlog.batches {
-		h.miss(b)
+		if !b.open { // else it may not be published
+			h.miss(b)
+		}
 	}
 }
 
