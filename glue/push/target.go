@@ -51,12 +51,6 @@ func (s site) config(c *tls.Config) *tls.Config {
 	return own
 }
 
-// CheckHosts returns an error if New would refuse one of these base URLs. It tells no credentials.
-func CheckHosts(bases []string) error {
-	_, err := parseTargets(Targets(bases...))
-	return err
-}
-
 // checkNumber returns an error if so few hosts can never be enough.
 func checkNumber(hosts int, policy Policy) error {
 	if hosts == 0 {
