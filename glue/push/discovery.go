@@ -212,9 +212,6 @@ func parseFile(text string) ([]entry, error) {
 }
 
 func parseEntries(hosts []string) ([]entry, error) {
-	if len(hosts) == 0 {
-		return nil, checkNumber(0, All)
-	}
 	var listed []entry
 	for i, host := range hosts {
 		e, err := parseEntry(host)

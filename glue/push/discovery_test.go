@@ -193,7 +193,6 @@ func TestDiscoveryRefuses(t *testing.T) {
 		d    push.Discovery
 		want string
 	}{
-		{push.Discovery{}, "no push hosts"},
 		{push.Discovery{Hosts: []string{"http://one", "dns+ftp://two"}}, "push host 2 of 2"},
 		{push.Discovery{Hosts: []string{"dns+http://10.0.0.1:9080"}}, "10.0.0.1:9080 is an address"},
 		{push.Discovery{Hosts: []string{"dns+http://a", "dns+https://a"}}, "a is named twice"},

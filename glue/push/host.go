@@ -38,6 +38,7 @@ type host struct {
 
 	looking chan struct{} // holds one during a look
 	pinger  http.RoundTripper
+	askers  http.RoundTripper // for surveys, whose end must not cost pinger its connection
 	timeout time.Duration
 	wake    chan struct{} // tells the lane to look again; holds one
 
@@ -89,7 +90,7 @@ type carrier interface {
 func newHost(s site, l *backlog, c Config) *host {
 	h := &host{
 		name: s.name(), site: s, module: c.Module, backlog: l, since: time.Now(), role: In,
-		pinger: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
+		pinger: c.Transport, askers: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
 	c.TLS = s.config(c.TLS)
 	for range max(1, c.Connections) {
@@ -105,6 +106,9 @@ func newHost(s site, l *backlog, c Config) *host {
 		pinger := newTransport(c.TLS, c.Timeout)
 		pinger.MaxConnsPerHost = 1 // always the same process answers, as long as it lives
 		h.pinger = authorize(pinger, c.Authorization)
+		askers := newTransport(c.TLS, c.Timeout)
+		askers.IdleConnTimeout = time.Minute
+		h.askers = authorize(askers, c.Authorization)
 	}
 	h.log = c.Log.With().Str("host", h.name).Logger()
 	if c.SkipEmpty {
@@ -167,6 +171,7 @@ func (h *host) close() {
 		o.carrier.close()
 	}
 	(&http.Client{Transport: h.pinger}).CloseIdleConnections()
+	(&http.Client{Transport: h.askers}).CloseIdleConnections()
 	if h.audience != nil {
 		h.audience.close()
 	}
@@ -189,7 +194,7 @@ func isTimeout(err error) bool {
 
 // ping asks the host's health endpoint. A host that is well may tell which process answers: "ok 17".
 func (h *host) ping(ctx context.Context) (process string, err error) {
-	text, err := h.get(ctx, "healthz")
+	text, err := h.get(ctx, h.pinger, "healthz")
 	if err != nil {
 		return "", err
 	}
@@ -200,7 +205,7 @@ func (h *host) ping(ctx context.Context) (process string, err error) {
 }
 
 // get asks the host for something beside messages.
-func (h *host) get(ctx context.Context, path string) ([]byte, error) {
+func (h *host) get(ctx context.Context, over http.RoundTripper, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base.JoinPath(path).String(), nil)
@@ -208,7 +213,7 @@ func (h *host) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := h.pinger.RoundTrip(req)
+	resp, err := over.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
