@@ -14,7 +14,7 @@ import (
 // every field is named.
 func TestTheConfigurationAndJobsDocuments(t *testing.T) {
 	for path, values := range map[string][]any{
-		"../../docs/configuration.md": {glue.Sums{}},
+		"../../docs/configuration.md": {glue.Sums{}, hostsReport{}, roleOrder{}, httpError{}},
 		"../../docs/performance.md":   {bench.PublishReport{}, bench.SubscribeReport{}},
 		"../../docs/queue.md":         {feedReport{}, listOutput{}, jobReport{}, changeReport{}},
 	} {

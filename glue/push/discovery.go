@@ -92,7 +92,7 @@ func (d *Discovery) Begin(ctx context.Context, set func([]Target) error) error {
 	return nil
 }
 
-// Follow, after Begin, calls set with the hosts whenever they are others, until ctx is done. What is wrong is logged once; then what was
+// Follow calls set with the hosts whenever they are others than at Begin, or before, until ctx is done. What is wrong is logged once; then what was
 // last good stays.
 func (d *Discovery) Follow(ctx context.Context, set func([]Target) error) {
 	for glue.Sleep(ctx, fileEvery) {

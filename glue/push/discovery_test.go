@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,14 +25,28 @@ import (
 )
 
 // names is a DNS that answers as it is told.
-type names map[string][]string
+type names struct {
+	mu sync.Mutex
+	of map[string][]string
+}
 
-func (n names) lookup(_ context.Context, name string) ([]netip.Addr, error) {
-	if n[name] == nil {
+func (n *names) set(name string, addresses ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of == nil {
+		n.of = map[string][]string{}
+	}
+	n.of[name] = addresses
+}
+
+func (n *names) lookup(_ context.Context, name string) ([]netip.Addr, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of[name] == nil {
 		return nil, errors.New("no such host, said 127.0.0.1:" + time.Now().String())
 	}
 	var addresses []netip.Addr
-	for _, a := range n[name] {
+	for _, a := range n.of[name] {
 		addresses = append(addresses, netip.MustParseAddr(a))
 	}
 	return addresses, nil
@@ -37,10 +54,26 @@ func (n names) lookup(_ context.Context, name string) ([]netip.Addr, error) {
 
 // following is a Discovery that is followed.
 type following struct {
-	t    *testing.T
-	log  lockedBuffer
+	t   *testing.T
+	log lockedBuffer
+
+	mu   sync.Mutex
 	sets [][]string // what was handed on
 	err  error      // what the receiver says
+}
+
+// refuse has the receiver say this.
+func (f *following) refuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+// handed returns what was handed on so far.
+func (f *following) handed() [][]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.sets)
 }
 
 func follow(t *testing.T, d *push.Discovery) *following {
@@ -52,6 +85,8 @@ func follow(t *testing.T, d *push.Discovery) *following {
 		for _, target := range targets {
 			urls = append(urls, strings.TrimSuffix(target.URL+" "+target.ServerName, " "))
 		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		f.sets = append(f.sets, urls)
 		return f.err
 	}
@@ -69,8 +104,8 @@ func follow(t *testing.T, d *push.Discovery) *following {
 func (f *following) want(times int, urls ...string) {
 	f.t.Helper()
 	synctest.Wait()
-	if len(f.sets) != times || times > 0 && !slices.Equal(f.sets[times-1], urls) {
-		f.t.Errorf("got %q, want %d, at last %q", f.sets, times, urls)
+	if sets := f.handed(); len(sets) != times || times > 0 && !slices.Equal(sets[times-1], urls) {
+		f.t.Errorf("got %q, want %d, at last %q", sets, times, urls)
 	}
 }
 
@@ -83,20 +118,22 @@ func (f *following) wantLogged(times int, text string) {
 
 func TestHostsByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dns := names{"push": {"10.0.0.2", "::ffff:10.0.0.1", "fd00::1"}}
+		var dns names
+		dns.set("push", "10.0.0.2", "::ffff:10.0.0.1", "fd00::1")
 		f := follow(t, &push.Discovery{Hosts: []string{"http://10.0.0.2:9080", "dns+http://push:9080", "dns+https://secure/base"}, Lookup: dns.lookup})
 		f.want(1, "http://10.0.0.2:9080", "http://10.0.0.1:9080", "http://[fd00::1]:9080")
 		f.wantLogged(1, "its hosts get nothing until it has one")
-		dns["secure"] = []string{"fd00::2", "10.0.0.3"}
+		dns.set("secure", "fd00::2", "10.0.0.3")
 		time.Sleep(11 * time.Second)
 		f.want(2, "http://10.0.0.2:9080", "http://10.0.0.1:9080", "http://[fd00::1]:9080", "https://10.0.0.3/base secure", "https://[fd00::2]/base secure")
 		f.wantLogged(1, "good again")
-		delete(dns, "secure")
-		dns["push"] = []string{}
+		second := f.handed()[1]
+		dns.set("secure")
+		dns.set("push", []string{}...)
 		time.Sleep(time.Minute)
-		f.want(2, f.sets[1]...)
+		f.want(2, second...)
 		f.wantLogged(2, "those from before stay")
-		dns["push"] = []string{"10.0.0.9"}
+		dns.set("push", "10.0.0.9")
 		time.Sleep(11 * time.Second)
 		f.want(3, "http://10.0.0.2:9080", "http://10.0.0.9:9080", "https://10.0.0.3/base secure", "https://[fd00::2]/base secure")
 	})
@@ -105,7 +142,7 @@ func TestHostsByName(t *testing.T) {
 // TestNoNameHasAnAddress at first: it is tried again.
 func TestNoNameHasAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dns := names{}
+		var dns names
 		d := &push.Discovery{Hosts: []string{"dns+http://push:9080"}, Lookup: dns.lookup, Every: 2 * time.Second}
 		if hosts, err := d.Find(t.Context()); err == nil || !strings.Contains(err.Error(), "dns name push: no such host") || hosts != nil {
 			t.Errorf("found %q, %v", hosts, err)
@@ -113,7 +150,7 @@ func TestNoNameHasAnAddress(t *testing.T) {
 		f := follow(t, d)
 		time.Sleep(time.Minute)
 		f.want(0)
-		dns["push"] = []string{"10.0.0.1"}
+		dns.set("push", "10.0.0.1")
 		time.Sleep(3 * time.Second)
 		f.want(1, "http://10.0.0.1:9080")
 	})
@@ -122,16 +159,17 @@ func TestNoNameHasAnAddress(t *testing.T) {
 // TestHostsThatAreRefused are handed on again and again, and the log says so once.
 func TestHostsThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dns := names{"push": {"10.0.0.1"}}
+		var dns names
+		dns.set("push", "10.0.0.1")
 		d := &push.Discovery{Hosts: []string{"dns+http://push:9080"}, Lookup: dns.lookup}
 		f := follow(t, d)
-		f.err = errors.New("too few")
-		dns["push"] = []string{"10.0.0.2"}
+		f.refuse(errors.New("too few"))
+		dns.set("push", "10.0.0.2")
 		time.Sleep(time.Minute)
 		f.wantLogged(1, "too few")
-		f.err = nil
+		f.refuse(nil)
 		time.Sleep(2 * time.Second)
-		n := len(f.sets)
+		n := len(f.handed())
 		time.Sleep(time.Minute)
 		f.want(n, "http://10.0.0.2:9080")
 	})
@@ -149,15 +187,17 @@ func TestHostsByFile(t *testing.T) {
 		write("# the hosts\n\nhttp://one:9080 # first\r\n  http://two:9080/")
 		f := follow(t, &push.Discovery{File: path})
 		f.want(1, "http://one:9080", "http://two:9080")
+		first := f.handed()[0]
 		write("http://one:9080\nhttp://three:9080\n")
 		time.Sleep(1500 * time.Millisecond)
-		f.want(1, f.sets[0]...) // it may be written still
+		f.want(1, first...) // it may be written still
 		time.Sleep(time.Second)
 		f.want(2, "http://one:9080", "http://three:9080")
+		second := f.handed()[1]
 
 		write("http://one:9080\nhttp://four:9080?secret=1\n")
 		time.Sleep(time.Minute)
-		f.want(2, f.sets[1]...)
+		f.want(2, second...)
 		f.wantLogged(1, "line 2: four:9080: want a base URL without query")
 		f.wantLogged(0, "secret")
 		write("")
@@ -168,7 +208,7 @@ func TestHostsByFile(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		f.wantLogged(1, "no such file")
-		f.want(2, f.sets[1]...)
+		f.want(2, second...)
 
 		// As Kubernetes does it: a link is renamed.
 		other := path + "-other"
@@ -209,7 +249,9 @@ func TestDiscoveryRefuses(t *testing.T) {
 
 // TestTheCertificateIsForTheName by which a host was found, not for its address.
 func TestTheCertificateIsForTheName(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
 	defer server.Close()
 	authorities := x509.NewCertPool()
 	authorities.AddCert(server.Certificate())

@@ -32,7 +32,7 @@ func (s state) isDown() bool { return s == silent || s == refusing }
 
 // become changes the host's state.
 func (h *host) become(s state) {
-	if h.state != s && !(h.state.isDown() && s.isDown()) {
+	if h.state != s && (!h.state.isDown() || !s.isDown()) {
 		h.since = time.Now()
 	}
 	h.state = s

@@ -39,7 +39,7 @@ func (p *Publisher) change(sites []site) (gone []*host) {
 	before := p.hosts
 	var stay []*host
 	for _, h := range before {
-		if slices.ContainsFunc(sites, h.site.is) {
+		if slices.ContainsFunc(sites, h.is) {
 			stay = append(stay, h)
 		} else {
 			gone = append(gone, h)
@@ -52,7 +52,7 @@ func (p *Publisher) change(sites []site) (gone []*host) {
 		h.log.Info().Msg("push host is removed")
 	}
 	for _, s := range sites {
-		if slices.ContainsFunc(before, func(h *host) bool { return h.site.is(s) }) {
+		if slices.ContainsFunc(before, func(h *host) bool { return h.is(s) }) {
 			continue
 		}
 		h := p.enter(s)
