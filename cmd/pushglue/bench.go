@@ -71,6 +71,9 @@ func refuseRemote(c config) error {
 			}
 		}
 	}
+	if c.PushHostsFile != "" {
+		return notThisMachine(envPrefix+"_PUSH_HOSTS_FILE", "what the file names later, perhaps,")
+	}
 	for _, base := range c.PushHosts {
 		u, err := url.Parse(strings.TrimSpace(base)) // as package push reads it
 		if err != nil {

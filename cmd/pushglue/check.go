@@ -22,7 +22,7 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the settings and the pipelines file",
 		Long: `Checks the environment and the pipelines file without connecting to anything, and shows what
-the daemon would do. With --connect it also asks Redis and every push host, and looks at the directories of files.`,
+the daemon would do. With --connect it also looks up names of push hosts, asks Redis and every push host, and looks at the directories of files.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return check(c, connects) },
 	}
@@ -76,7 +76,7 @@ func checkHosts(ctx context.Context, w *wiring, out io.Writer) error {
 	if w.push == nil {
 		return nil
 	}
-	var errs []error
+	errs := []error{w.findHosts(ctx)}
 	health, skips := w.push.Ping(ctx), w.push.Skips(ctx)
 	for _, name := range slices.Sorted(maps.Keys(health)) {
 		if err := health[name]; err != nil {

@@ -28,7 +28,9 @@ type config struct {
 	RedisURLFile          string        `split_words:"true" desc:"a file with the Redis URL in it, in the place of PUSHGLUE_REDIS_URL"`
 	Dialect               string        `split_words:"true" default:"thoonk.py" desc:"names of the feeds' keys: thoonk.py (feed.*) or thoonk.js (job.*)"`
 	Pipelines             string        `split_words:"true" default:"pipelines.yml" desc:"the pipelines file"`
-	PushHosts             []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas"`
+	PushHosts             []string      `split_words:"true" default:"http://127.0.0.1:9080" desc:"base URLs of the push hosts' publish side, separated by commas; dns+http://NAME:PORT is one host at each address of the name"`
+	PushHostsFile         string        `split_words:"true" desc:"a file with them, one on a line, in the place of PUSHGLUE_PUSH_HOSTS; it is watched"`
+	PushResolve           time.Duration `split_words:"true" default:"10s" desc:"how often names with dns+ are looked up"`
 	PushModule            string        `split_words:"true" default:"nchan" desc:"what the push hosts run: nchan or push-stream"`
 	PushConnections       int           `split_words:"true" default:"1" desc:"connections to each push host, 1 to 64; with more than one, order is kept only among messages with the same first channel"`
 	PushCA                string        `split_words:"true" desc:"for https: a PEM file of the authorities that sign the push hosts' certificates; the system's by default"`
@@ -51,7 +53,7 @@ type config struct {
 	Lease                 time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
 	LeaseOthers           time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
 	Standby               bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
-	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez and /ledger; empty for nowhere"`
+	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez, /ledger and /hosts; empty for nowhere"`
 	LogLevel              string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
 
@@ -70,10 +72,9 @@ func readConfig() (config, error) {
 	check(err == nil, "PUSH_MODULE", "%v", err)
 	err = push.CheckSkipEmpty(push.Module(c.PushModule))
 	check(!c.SkipEmpty || err == nil, "SKIP_EMPTY", "%v", err)
-	_, err = push.ParsePolicy(c.PushPolicy, len(c.PushHosts))
+	_, err = c.policy()
 	check(err == nil, "PUSH_POLICY", "%v", err)
-	err = push.CheckHosts(c.PushHosts)
-	check(err == nil, "PUSH_HOSTS", "%v", err)
+	errs = append(errs, c.checkPushHosts())
 	_, err = push.TLSFiles{Authorities: c.PushCA}.Config()
 	check(err == nil, "PUSH_CA", "%v", err)
 	_, err = push.TLSFiles{Certificate: c.PushCert, Key: c.PushCertKey}.Config()
@@ -95,7 +96,7 @@ func readConfig() (config, error) {
 	for _, d := range []struct {
 		name string
 		d    time.Duration
-	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"PUSH_DEADLINE", c.PushDeadline}, {"REPLAY_TIME", c.ReplayTime}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}} {
+	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"PUSH_DEADLINE", c.PushDeadline}, {"PUSH_RESOLVE", c.PushResolve}, {"REPLAY_TIME", c.ReplayTime}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}} {
 		check(d.d > 0, d.name, "%s is not more than 0s", d.d)
 	}
 	return c, errors.Join(errs...)

@@ -16,7 +16,7 @@ import (
 func TestTheConfigurationAndJobsDocuments(t *testing.T) {
 	for path, values := range map[string][]any{
 		"../../docs/capacity.md":      {capacity.Report{}},
-		"../../docs/configuration.md": {glue.Sums{}},
+		"../../docs/configuration.md": {glue.Sums{}, hostsReport{}, roleOrder{}, httpError{}},
 		"../../docs/performance.md":   {bench.PublishReport{}, bench.SubscribeReport{}},
 		"../../docs/queue.md":         {feedReport{}, listOutput{}, jobReport{}, changeReport{}},
 	} {

@@ -11,13 +11,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
+	"pushglue/glue/push"
 )
 
 // server is the daemon's own HTTP; the zero value is none.
 type server struct{ http *http.Server }
 
 // serve listens at addr and answers until close. An empty addr is no server.
-func serve(addr string, ledger *glue.Ledger, log zerolog.Logger) (server, error) {
+func serve(addr string, ledger *glue.Ledger, hosts *push.Publisher, log zerolog.Logger) (server, error) {
 	if addr == "" {
 		return server{}, nil
 	}
@@ -28,7 +29,7 @@ func serve(addr string, ledger *glue.Ledger, log zerolog.Logger) (server, error)
 	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
 		log.Warn().Stringer("address", listener.Addr()).Msg("the daemon's HTTP can be reached from elsewhere: it asks for no password, and tells names and counts")
 	}
-	s := server{&http.Server{Handler: handler(ledger, log), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
+	s := server{&http.Server{Handler: handler(ledger, hosts, log), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error().Err(err).Msg("the daemon's HTTP ended")
@@ -43,8 +44,8 @@ func (s server) close() {
 	}
 }
 
-// handler answers /livez while the process lives, and /ledger with its sums.
-func handler(ledger *glue.Ledger, log zerolog.Logger) http.Handler {
+// handler answers /livez while the process lives, /ledger with its sums, and /hosts (http_hosts.go).
+func handler(ledger *glue.Ledger, hosts *push.Publisher, log zerolog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
@@ -55,5 +56,8 @@ func handler(ledger *glue.Ledger, log zerolog.Logger) http.Handler {
 			log.Debug().Err(err).Msg("cannot answer /ledger")
 		}
 	})
+	desk := hostsDesk{hosts, log}
+	mux.Handle("GET /hosts", ownHost(desk.show))
+	mux.Handle("POST /hosts", ownHost(desk.change))
 	return mux
 }

@@ -96,8 +96,15 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 		return err
 	}
 
+	// The push hosts, which may come and go.
+	unfollow, err := w.followHosts(ctx)
+	if err != nil {
+		return err
+	}
+	defer unfollow()
+
 	// The daemon's own HTTP.
-	server, err := serve(c.HTTPAddr, ledger, log)
+	server, err := serve(c.HTTPAddr, ledger, w.push, log)
 	if err != nil {
 		return err
 	}

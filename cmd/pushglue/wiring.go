@@ -24,6 +24,7 @@ import (
 type wiring struct {
 	pipelines []glue.Pipeline
 	push      *push.Publisher            // nil if no pipeline publishes to push hosts
+	hosts     *push.Discovery            // which hosts; nil if they are always the same
 	files     map[string]*file.Publisher // by absolute path
 	log       zerolog.Logger
 }
@@ -58,13 +59,19 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 		return w.push, nil
 	}
 	module := push.Module(c.PushModule)
-	policy, err := push.ParsePolicy(c.PushPolicy, len(c.PushHosts))
+	policy, err := c.policy()
 	secure, insecure := c.pushTLS()
-	if errors.Join(err, insecure, push.CheckAuthorization(c.PushAuthorization), push.CheckHosts(c.PushHosts)) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
+	if errors.Join(err, insecure, push.CheckAuthorization(c.PushAuthorization), c.checkPushHosts()) != nil || c.SkipEmpty && push.CheckSkipEmpty(module) != nil {
 		return new(push.Publisher), nil // readConfig says what is wrong
 	}
+	discovery := c.discovery(log)
+	var hosts []string
+	_, isFixed := discovery.Fixed()
+	if isFixed {
+		hosts = c.PushHosts
+	}
 	p, err := push.New(push.Config{
-		Hosts: c.PushHosts, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty,
+		Hosts: hosts, Waits: !isFixed, Module: module, Timeout: c.PushTimeout, Connections: c.PushConnections, SkipEmpty: c.SkipEmpty,
 		TLS: secure, Authorization: c.PushAuthorization, Ledger: ledger, Log: log,
 		Policy: policy, Deadline: c.PushDeadline, Recent: push.Recent{Messages: c.ReplayMessages, Time: c.ReplayTime},
 	})
@@ -72,6 +79,9 @@ func (w *wiring) pushPublisher(c config, ledger *glue.Ledger, log zerolog.Logger
 		return nil, fmt.Errorf("PUSHGLUE_PUSH_HOSTS: %w", err)
 	}
 	w.push = p
+	if !isFixed {
+		w.hosts = discovery
+	}
 	return p, nil
 }
 

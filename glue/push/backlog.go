@@ -24,12 +24,14 @@ const maxRecentBytes = 16 << 20
 // backlog is what was published of late, in order. Every host goes through it at its own pace. Its
 // mutex guards all that hosts and publishers share.
 type backlog struct {
-	recent Recent
-	ledger *glue.Ledger
-	hosts  []*host
-
+	recent   Recent
+	ledger   *glue.Ledger
 	mu       sync.Mutex
 	moved    sync.Cond // the state of a host, or what it has, is another one
+	hosts    []*host   // another slice when they change
+	slots    int       // numbers of hosts, of which every batch in batches has the answers
+	vacant   []int     // those of them that are nobody's
+	epochs   int       // of all hosts together, so that none comes twice
 	batches  []*batch  // in order; the numbers are consecutive
 	next     uint64    // number of the next batch
 	messages int
@@ -45,7 +47,7 @@ type batch struct {
 	bytes    int
 	open     bool // Publish has not returned
 
-	// By host.
+	// By the host's number.
 	awaited []bool    // Publish waits for this one
 	missing []int     // requests without an answer
 	answers [][]error // to each request; errUnsent at first
@@ -83,13 +85,17 @@ func (l *backlog) init(recent Recent, ledger *glue.Ledger) {
 }
 
 // choose marks the hosts that b waits for: those that are up; if these are too few also those that are behind, and
+// those that drain, and
 // then those that may be tried again. It reports whether they are enough.
 func (l *backlog) choose(b *batch, least int) bool {
 	chosen := 0
-	for _, s := range []state{up, behind, refusing} {
-		for n, h := range l.hosts {
-			if h.state == s && (s != refusing || !time.Now().Before(h.trial)) {
-				b.awaited[n] = true
+	for _, tier := range []struct {
+		state state
+		role  Role
+	}{{up, In}, {behind, In}, {up, Drain}, {behind, Drain}, {refusing, In}, {refusing, Drain}} {
+		for _, h := range l.hosts {
+			if h.state == tier.state && h.role == tier.role && (h.state != refusing || !time.Now().Before(h.trial)) {
+				b.awaited[h.number] = true
 				chosen++
 			}
 		}
@@ -190,6 +196,9 @@ func (b *batch) answered(host, index int, err error) {
 		b.change()
 	}
 }
+
+// isAwaiting reports whether Publish waits for an answer of h.
+func (b *batch) isAwaiting(h *host) bool { return b.awaited[h.number] && b.missing[h.number] > 0 }
 
 // leave stops waiting for a host.
 func (b *batch) leave(host int) {

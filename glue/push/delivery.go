@@ -56,7 +56,7 @@ func (d *delivery) deliver(ctx context.Context) {
 		return
 	}
 	sums := glue.HostSums{Name: d.name}
-	for len(d.todo) > 0 && d.exchange(ctx, &sums) == nil && !d.isRewound() {
+	for len(d.todo) > 0 && d.exchange(ctx, &sums) == nil && !d.isOver() {
 	}
 	if n := len(d.held); n > 0 && len(d.todo) == 0 {
 		d.fate = fate{refusing, d.held[n-1].outcome} // all that there was
@@ -64,11 +64,11 @@ func (d *delivery) deliver(ctx context.Context) {
 	d.backlog.ledger.AddHost(sums)
 }
 
-// isRewound reports whether the host gets older messages first.
-func (d *delivery) isRewound() bool {
+// isOver reports whether the host gets older messages first, or none.
+func (d *delivery) isOver() bool {
 	d.backlog.mu.Lock()
 	defer d.backlog.mu.Unlock()
-	return d.host.epoch != d.epoch
+	return d.host.epoch != d.epoch || d.role == Out
 }
 
 // exchange sends what is next and takes the answers. err tells that nothing more can be sent now.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pushglue/glue"
 )
 
@@ -26,10 +28,32 @@ const (
 	refusing       // down: it refused everything
 )
 
+func (s state) isDown() bool { return s == silent || s == refusing }
+
+// become changes the host's state.
+func (h *host) become(s state) {
+	if h.state != s && (!h.state.isDown() || !s.isDown()) {
+		h.since = time.Now()
+	}
+	h.state = s
+}
+
+// warn begins a line of the log about trouble, which is none of a host that is not in service.
+func (h *host) warn(level zerolog.Level) *zerolog.Event {
+	if h.role != In || h.gone {
+		level = zerolog.InfoLevel
+	}
+	return h.log.WithLevel(level)
+}
+
 // watch asks the host for its health, again and again. It brings back a host that was silent, takes out one
 // that nothing is sent to and that does not answer, and notices when one was restarted.
 func (h *host) watch(stop context.Context) {
 	for failures := 0; glue.Sleep(stop, downTime); { // the lane has a first look
+		if h.isOut() {
+			failures = 0
+			continue
+		}
 		err := h.look(stop)
 		switch {
 		case stop.Err() != nil:
@@ -68,13 +92,13 @@ func (h *host) look(ctx context.Context) error {
 func (h *host) answersAgain() {
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
-	if h.state != silent {
+	if h.state != silent || h.role == Out {
 		return
 	}
 	if h.life.process == "" {
 		h.rewind() // it does not tell
 	}
-	h.state = behind
+	h.become(behind)
 	h.log.Info().Msg("push host is up again")
 	h.catchUp()
 	h.wakeUp()
@@ -94,26 +118,30 @@ func (h *host) passTrial() {
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
 	if h.state == refusing {
-		h.state = behind
+		h.become(behind)
 		h.log.Info().Msg("push host is up again")
 	}
 }
 
-// goDown takes the host out. Nobody waits for it any more.
+// goDown: nobody waits for the host any more.
 func (h *host) goDown(f fate) {
+	if h.role == Out {
+		return // it is down already, and stays so
+	}
 	if h.state == up || h.state == behind {
 		h.trials = 0
-		h.log.Error().AnErr("reason", f.reason).Msg("push host is down")
+		h.warn(zerolog.ErrorLevel).AnErr("reason", f.reason).Msg("push host is down")
 	}
-	h.state, h.trial = f.state, time.Now().Add(downTime)
+	h.become(f.state)
+	h.reason, h.trial = f.reason, time.Now().Add(downTime)
 	h.leave()
 }
 
 // fallBehind has nobody wait for the host until it has caught up.
 func (h *host) fallBehind() {
 	if h.state == up {
-		h.state = behind
-		h.log.Warn().Msg("push host is slow; messages do not wait for it until it has caught up")
+		h.become(behind)
+		h.warn(zerolog.WarnLevel).Msg("push host is slow; messages do not wait for it until it has caught up")
 	}
 	h.leave()
 }
@@ -142,17 +170,17 @@ func (h *host) catchUp() {
 		h.at = h.backlog.end()
 	}
 	if h.state == behind && (len(due) == 0 || due[0].open) {
-		h.state = up
+		h.become(up)
 	}
 }
 
 // rewind makes the host get all that was published of late, whether it had it or not.
 func (h *host) rewind() {
 	h.backlog.trim() // what is too old has been missed
-	h.epoch++
+	h.epoch = h.backlog.nextEpoch()
 	h.at, h.replay, h.owed = cursor{batch: h.backlog.first()}, h.backlog.end(), nil
 	if h.state == up && h.backlog.messages > 0 {
-		h.state = behind
+		h.become(behind)
 	}
 	h.log.Warn().Int("messages", h.backlog.messages).Msg("push host was restarted; it gets what was published of late")
 	h.wakeUp()

@@ -7,9 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,9 +18,9 @@ import (
 
 // host is one push host.
 type host struct {
-	name    string
-	number  int // among the hosts
-	base    *url.URL
+	name   string
+	number int // among the hosts; another one has it when this one is removed
+	site
 	log     zerolog.Logger
 	module  Module
 	backlog *backlog
@@ -32,13 +32,22 @@ type host struct {
 	accepted    atomic.Int64 // requests
 	flying      atomic.Int64 // requests that are sent, and whose answers are not counted
 
+	staying context.Context // until the host is removed
+	remove  context.CancelFunc
+	lane    sync.WaitGroup // its goroutines
+
 	looking chan struct{} // holds one during a look
 	pinger  http.RoundTripper
+	askers  http.RoundTripper // for surveys, whose end must not cost pinger its connection
 	timeout time.Duration
 	wake    chan struct{} // tells the lane to look again; holds one
 
 	// Guarded by backlog.mu.
 	state     state
+	reason    error     // why it is down, or was the last time
+	since     time.Time // when its state became another one, as people are told
+	role      Role
+	gone      bool               // it was removed
 	trial     time.Time          // of a host that is down: when it gets the next message, if it refuses
 	trials    int                // that failed in a row
 	busy      bool               // something is on its way
@@ -48,9 +57,10 @@ type host struct {
 	flight    cursor             // up to here it is on its way
 	owed      []debt             // what it gets again, beside the order
 	replay    cursor             // up to here it gets what it had already
-	epoch     int                // counts rewinds
+	epoch     int                // another one after each rewind
 	life      life               // as it was seen last
-	missed    int64              // since that was logged
+	missed    int64              // ever
+	unlogged  int64              // of these
 	logged    time.Time          // when it was
 }
 
@@ -77,17 +87,18 @@ type carrier interface {
 }
 
 // newHost returns a host that is up.
-func newHost(base *url.URL, number int, l *backlog, c Config) *host {
+func newHost(s site, l *backlog, c Config) *host {
 	h := &host{
-		name: base.Host + base.Path, number: number, base: base, module: c.Module, backlog: l,
-		pinger: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
+		name: s.name(), site: s, module: c.Module, backlog: l, since: time.Now(), role: In,
+		pinger: c.Transport, askers: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
+	c.TLS = s.config(c.TLS)
 	for range max(1, c.Connections) {
 		o := &connection{window: maxWindow}
 		if c.Transport != nil {
-			o.carrier = &roundTripper{c.Transport, base, c.Timeout}
+			o.carrier = &roundTripper{c.Transport, s.base, c.Timeout}
 		} else {
-			o.carrier = newPipe(base, c.TLS, c.Timeout, c.Authorization)
+			o.carrier = newPipe(s.base, c.TLS, c.Timeout, c.Authorization)
 		}
 		h.connections = append(h.connections, o)
 	}
@@ -95,10 +106,13 @@ func newHost(base *url.URL, number int, l *backlog, c Config) *host {
 		pinger := newTransport(c.TLS, c.Timeout)
 		pinger.MaxConnsPerHost = 1 // always the same process answers, as long as it lives
 		h.pinger = authorize(pinger, c.Authorization)
+		askers := newTransport(c.TLS, c.Timeout)
+		askers.IdleConnTimeout = time.Minute
+		h.askers = authorize(askers, c.Authorization)
 	}
 	h.log = c.Log.With().Str("host", h.name).Logger()
 	if c.SkipEmpty {
-		h.audience = newAudience(base, c, h.log)
+		h.audience = newAudience(s.base, c, h.log)
 	}
 	return h
 }
@@ -138,7 +152,9 @@ func (h *host) miss(b *batch) {
 // missAll counts what the host lacks and will not get any more.
 func (h *host) missAll() {
 	for _, b := range h.backlog.batches {
-		h.miss(b)
+		if !b.open { // else it may not be published
+			h.miss(b)
+		}
 	}
 }
 
@@ -155,6 +171,7 @@ func (h *host) close() {
 		o.carrier.close()
 	}
 	(&http.Client{Transport: h.pinger}).CloseIdleConnections()
+	(&http.Client{Transport: h.askers}).CloseIdleConnections()
 	if h.audience != nil {
 		h.audience.close()
 	}
@@ -177,7 +194,7 @@ func isTimeout(err error) bool {
 
 // ping asks the host's health endpoint. A host that is well may tell which process answers: "ok 17".
 func (h *host) ping(ctx context.Context) (process string, err error) {
-	text, err := h.get(ctx, "healthz")
+	text, err := h.get(ctx, h.pinger, "healthz")
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +205,7 @@ func (h *host) ping(ctx context.Context) (process string, err error) {
 }
 
 // get asks the host for something beside messages.
-func (h *host) get(ctx context.Context, path string) ([]byte, error) {
+func (h *host) get(ctx context.Context, over http.RoundTripper, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base.JoinPath(path).String(), nil)
@@ -196,7 +213,7 @@ func (h *host) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := h.pinger.RoundTrip(req)
+	resp, err := over.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pushglue/glue"
 )
 
@@ -34,9 +36,10 @@ type debt struct {
 	due      time.Time
 }
 
-// run is the host's lane: it takes what the backlog has to the host, in order, until stop is done.
+// run is the host's lane: it takes what the backlog has to the host, in order, until the host is removed. What is on its way
+// then comes to its end, unless stop is done.
 func (h *host) run(stop context.Context) {
-	_ = h.look(stop) // what it has before the first message; whether it answers, that shows
+	_ = h.look(h.staying) // what it has before the first message; whether it answers, that shows
 	for {
 		l, ok := h.take(stop)
 		if !ok {
@@ -47,9 +50,9 @@ func (h *host) run(stop context.Context) {
 	}
 }
 
-// take returns what is next, as soon as there is something that the host can take; false when stop is done.
+// take returns what is next, as soon as there is something that the host can take; false when the host is removed.
 func (h *host) take(stop context.Context) (load, bool) {
-	for stop.Err() == nil {
+	for h.staying.Err() == nil {
 		l, wait := h.tryTake(stop)
 		if len(l.places) > 0 {
 			return l, true
@@ -57,7 +60,7 @@ func (h *host) take(stop context.Context) (load, bool) {
 		select {
 		case <-h.wake:
 		case <-wait:
-		case <-stop.Done():
+		case <-h.staying.Done():
 		}
 	}
 	return load{}, false
@@ -69,10 +72,10 @@ func (h *host) tryTake(stop context.Context) (load, <-chan time.Time) {
 	defer h.backlog.mu.Unlock()
 	h.backlog.trim()
 	l := load{epoch: h.epoch}
-	switch h.state {
-	case silent:
+	switch {
+	case h.state == silent, h.role == Out, h.gone:
 		return l, nil
-	case refusing:
+	case h.state == refusing:
 		if wait := time.Until(h.trial); wait > 0 {
 			return l, time.After(wait)
 		}
@@ -250,8 +253,24 @@ func (h *host) commitPlaces(l *load, answers []error) {
 			h.refused(debt{place: p}, answers[j])
 		}
 	}
-	// What comes after next comes in order.
-	h.owed = slices.DeleteFunc(h.owed, func(d debt) bool { return !d.cursor().before(h.at) })
+	h.owed = slices.DeleteFunc(h.owed, func(d debt) bool {
+		// What comes after next comes in order. The host may have got what was owed to it while it was on its way.
+		return !d.cursor().before(h.at) || h.epoch == l.epoch && isAccepted(l.places, answers, d.place)
+	})
+}
+
+// isAccepted reports whether the answer to p was that the host has it.
+func isAccepted(places []place, answers []error, p place) bool {
+	i, sent := slices.BinarySearchFunc(places, p.cursor(), func(p place, c cursor) int {
+		if p.cursor().before(c) {
+			return -1
+		}
+		if c.before(p.cursor()) {
+			return 1
+		}
+		return 0
+	})
+	return sent && answers[i] == nil
 }
 
 // missUnsent counts what was not sent of batches that were dropped while it was on its way.
@@ -311,8 +330,9 @@ func (h *host) bookMissed(n int64, reason error) {
 	}
 	h.backlog.ledger.AddHost(glue.HostSums{Name: h.name, Missed: n})
 	h.missed += n
+	h.unlogged += n
 	if time.Since(h.logged) >= downTime {
-		h.log.Warn().Int64("messages", h.missed).AnErr("reason", reason).Msg("push host misses messages for good")
-		h.missed, h.logged = 0, time.Now()
+		h.warn(zerolog.WarnLevel).Int64("messages", h.unlogged).AnErr("reason", reason).Msg("push host misses messages for good")
+		h.unlogged, h.logged = 0, time.Now()
 	}
 }

@@ -34,7 +34,7 @@ func (h *host) newLife(ctx context.Context, process string) life {
 		Uptime    *int64 `json:"uptime"`
 		Published int64  `json:"published_messages"`
 	}
-	text, err := h.get(ctx, "channels-stats")
+	text, err := h.get(ctx, h.pinger, "channels-stats")
 	if err == nil && json.Unmarshal(text, &totals) == nil && totals.Uptime != nil {
 		l.born, l.published = time.Now().Add(-time.Duration(*totals.Uptime)*time.Second), totals.Published
 	}

@@ -16,18 +16,20 @@ func (p *Publisher) outcome(b *batch, i int, ended error) error {
 	if r.err != nil && !errors.Is(r.err, errVoid) {
 		return r.err
 	}
-	accepted := count(r.has)
+	accepted := p.count(r.has)
 	enough := accepted >= p.policy.least()
 	if enough && p.policy != All {
 		return nil
 	}
-	var permanent, temporary, down error
-	for n, h := range p.hosts {
-		err := b.answers[n][i]
+	var permanent, temporary, down, out error
+	for _, h := range p.hosts {
+		err := b.answers[h.number][i]
 		switch {
-		case r.has[n], enough && !b.awaited[n]:
-		case errors.Is(err, errUnsent) && b.awaited[n] && ended != nil:
+		case r.has[h.number], enough && !b.awaited[h.number]:
+		case errors.Is(err, errUnsent) && b.awaited[h.number] && ended != nil:
 			temporary = glue.AtHost(h.name, ended)
+		case h.role == Out:
+			out = glue.AtHost(h.name, errOut)
 		case errors.Is(err, errUnsent):
 			down = glue.AtHost(h.name, errDown)
 		case glue.IsPermanent(err):
@@ -43,7 +45,12 @@ func (p *Publisher) outcome(b *batch, i int, ended error) error {
 		return p.partial(r, temporary)
 	case enough:
 		return nil
-	case accepted > 0:
+	case down == nil && out == nil:
+		return errNoHost
+	case down == nil:
+		down = out
+	}
+	if accepted > 0 {
 		return p.partial(r, down)
 	}
 	return down
@@ -52,27 +59,35 @@ func (p *Publisher) outcome(b *batch, i int, ended error) error {
 // errDown is the answer of a host that is down.
 var errDown = fmt.Errorf("push host is down: %w", glue.ErrUnavailable)
 
+// errOut is the answer of a host that is out.
+var errOut = fmt.Errorf("push host is taken out by an operator: %w", glue.ErrUnavailable)
+
+// errNoHost is the outcome as long as no host is known.
+var errNoHost = fmt.Errorf("no push host is known yet: %w", glue.ErrUnavailable)
+
 // partialError is the outcome of a message that a host refused for now; has tells which hosts
 // have it, so that the next attempt leaves them out.
 type partialError struct {
-	has    []bool
-	epochs []int // of the hosts then: one that was restarted since has it no more
+	has    []bool // by the host's number then
+	epochs []int  // of the hosts then: one that was restarted since has it no more, nor has another one with its number
 	err    error
 }
 
 // partial returns err with what the hosts have of r.
 func (p *Publisher) partial(r *request, err error) error {
-	e := &partialError{has: slices.Clone(r.has), epochs: make([]int, len(p.hosts)), err: err}
-	for n, h := range p.hosts {
-		e.epochs[n] = h.epoch
+	e := &partialError{has: slices.Clone(r.has), epochs: make([]int, len(r.has)), err: err}
+	for _, h := range p.hosts {
+		e.epochs[h.number] = h.epoch
 	}
 	return e
 }
 
 // have marks in has the hosts that have a message whose outcome is e. The caller holds p.mu.
 func (p *Publisher) have(e *partialError, has []bool) {
-	for n, h := range p.hosts {
-		has[n] = e.has[n] && e.epochs[n] == h.epoch
+	for _, h := range p.hosts {
+		if n := h.number; n < len(e.has) {
+			has[n] = e.has[n] && e.epochs[n] == h.epoch
+		}
 	}
 }
 
@@ -90,10 +105,10 @@ func (p *Publisher) conclude(at place, outcome error) {
 		return
 	}
 	r.err = nil // it was void while that was not known
-	for n, h := range p.hosts {
-		answer := at.answers[n][at.index]
+	for _, h := range p.hosts {
+		answer := at.answers[h.number][at.index]
 		switch isUnsent := errors.Is(answer, errUnsent); {
-		case r.has[n]:
+		case r.has[h.number]:
 		case !isUnsent:
 			h.refused(debt{place: at}, answer)
 		case at.cursor().before(h.at) || at.cursor().before(h.flight): // passed while it was void

@@ -44,7 +44,9 @@ func newPipe(base *url.URL, config *tls.Config, timeout time.Duration, authoriza
 		if config != nil {
 			p.tls = config.Clone()
 		}
-		p.tls.ServerName = base.Hostname()
+		if p.tls.ServerName == "" {
+			p.tls.ServerName = base.Hostname()
+		}
 		p.tls.NextProtos = []string{"http/1.1"}
 	}
 	if base.Port() == "" {

@@ -24,9 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +35,8 @@ import (
 
 // Config is what a Publisher is made of.
 type Config struct {
-	Hosts       []string      // base URLs of the publish side, such as http://10.0.0.1:9080
+	Hosts       []string      // base URLs of the publish side, such as http://10.0.0.1:9080; SetHosts names others later
+	Waits       bool          // there may be no hosts at first, and messages wait until SetHosts names some
 	Module      Module        // what the hosts run
 	Timeout     time.Duration // for a connection, and for each answer; default 5s
 	Policy      Policy        // which hosts must have a message
@@ -56,25 +55,25 @@ type Config struct {
 // Publisher publishes to push hosts.
 type Publisher struct {
 	backlog
+	config   Config // of hosts that come later
 	module   Module
 	policy   Policy
 	deadline time.Duration
 
-	start, closing sync.Once
-	stop           context.CancelFunc // ends the lanes
-	begun          context.Context    // until stop
-	lanes          sync.WaitGroup
+	closing  sync.Once
+	changing sync.Mutex         // the hosts change; not to be locked with backlog.mu held
+	stop     context.CancelFunc // ends the lanes
+	begun    context.Context    // until stop
+	started  bool               // the lanes run; guarded by backlog.mu
+	lanes    sync.WaitGroup
 }
 
 var _ glue.Publisher = (*Publisher)(nil)
 
 // New returns a Publisher, which connects to nothing before it publishes. The caller closes it.
 func New(c Config) (*Publisher, error) {
-	if len(c.Hosts) == 0 {
-		return nil, errors.New("no push hosts; name the base URL of at least one, such as http://127.0.0.1:9080")
-	}
 	c = c.withDefaults()
-	bases, err := parseBases(c.Hosts)
+	sites, err := parseTargets(Targets(c.Hosts...))
 	if err != nil {
 		return nil, err
 	}
@@ -83,20 +82,20 @@ func New(c Config) (*Publisher, error) {
 			return nil, err
 		}
 	}
-	if err := c.Policy.check(len(bases)); err != nil {
-		return nil, err
+	if !c.Waits || len(sites) > 0 {
+		if err := checkNumber(len(sites), c.Policy); err != nil {
+			return nil, err
+		}
 	}
 	if err := CheckAuthorization(c.Authorization); err != nil {
 		return nil, err
 	}
 	c.Transport = authorize(c.Transport, c.Authorization)
-	p := &Publisher{module: c.Module, policy: c.Policy, deadline: c.Deadline}
+	p := &Publisher{config: c, module: c.Module, policy: c.Policy, deadline: c.Deadline}
 	p.init(c.Recent, c.Ledger)
 	p.begun, p.stop = context.WithCancel(context.Background())
-	for n, base := range bases {
-		h := newHost(base, n, &p.backlog, c)
-		p.hosts = append(p.hosts, h)
-		c.Ledger.AddHost(glue.HostSums{Name: h.name})
+	for _, s := range sites {
+		p.enter(s)
 	}
 	return p, nil
 }
@@ -117,59 +116,21 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// CheckHosts returns an error if New would refuse one of these base URLs. It tells no credentials.
-func CheckHosts(bases []string) error {
-	_, err := parseBases(bases)
-	return err
-}
-
-func parseBases(bases []string) ([]*url.URL, error) {
-	var urls []*url.URL
-	for i, base := range bases {
-		u, err := parseBase(base)
-		if err == nil && slices.ContainsFunc(urls, func(other *url.URL) bool { return other.Host+other.Path == u.Host+u.Path }) {
-			err = fmt.Errorf("%s is named twice", u.Host+u.Path)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("push host %d of %d: %w", i+1, len(bases), err)
-		}
-		urls = append(urls, u)
-	}
-	return urls, nil
-}
-
-// parseBase never quotes what can have credentials in it.
-func parseBase(base string) (*url.URL, error) {
-	u, err := url.Parse(strings.TrimSpace(base))
-	switch {
-	case err != nil, u.User == nil && strings.Contains(base, "@"):
-		return nil, errors.New("it is no URL; want a base URL such as http://10.0.0.1:9080")
-	case u.User != nil:
-		return nil, fmt.Errorf("%s: credentials do not belong into its URL", u.Host)
-	case u.Host == "" && u.RawQuery+u.Fragment != "":
-		return nil, errors.New("want a base URL such as http://10.0.0.1:9080, without query")
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("%s: want a base URL without query, such as http://10.0.0.1:9080", u.Host)
-	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, fmt.Errorf("%q: want a base URL such as http://10.0.0.1:9080", base)
-	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
-	return u, nil
-}
-
 // NeedsChannels tells the pipelines file's reader that messages need channels to come here.
 func (p *Publisher) NeedsChannels() {}
 
 // Publish implements glue.Publisher.
 func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outcomes []error) {
-	p.start.Do(p.run)
 	b := p.newBatch(messages)
-	handed := p.hand(b, outcomes)
-	if handed {
-		p.await(ctx, b)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.run()
+	handed := p.hand(b, outcomes)
+	if handed {
+		p.mu.Unlock()
+		p.await(ctx, b)
+		p.mu.Lock()
+	}
 	b.open = false
 	for i := range b.requests {
 		outcomes[i] = p.outcome(b, i, ctx.Err())
@@ -180,23 +141,33 @@ func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outco
 			outcomes[i] = p.partial(&b.requests[i], errDown)
 		}
 		if receipt := messages[i].Receipt; receipt != nil {
-			receipt.Hosts = count(b.requests[i].has)
+			receipt.Hosts = p.count(b.requests[i].has)
 		}
 	}
 }
 
-// run starts the lanes.
+// run starts the lanes, if they do not run. The caller holds p.mu.
 func (p *Publisher) run() {
+	if p.started || p.begun.Err() != nil {
+		return
+	}
+	p.started = true
 	for _, h := range p.hosts {
-		p.lanes.Go(func() { h.run(p.begun) })
-		p.lanes.Go(func() { h.watch(p.begun) })
+		p.runLane(h)
+	}
+}
+
+func (p *Publisher) runLane(h *host) {
+	for _, do := range []func(){func() { h.run(p.begun) }, func() { h.watch(h.staying) }} {
+		p.lanes.Add(1)
+		h.lane.Go(func() { defer p.lanes.Done(); do() })
 	}
 }
 
 // hand appends b to the backlog, unless too few hosts can take it now. earlier are the messages' outcomes so far.
+// The caller holds p.mu.
 func (p *Publisher) hand(b *batch, earlier []error) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	b.makeRoom(p.slots)
 	for i := range b.requests {
 		var partial *partialError
 		if errors.As(earlier[i], &partial) {
@@ -236,8 +207,8 @@ func (p *Publisher) abandon(b *batch) {
 			r.err = errVoid
 		}
 	}
-	for n, h := range p.hosts {
-		if !b.awaited[n] || b.missing[n] == 0 || !h.busy {
+	for _, h := range p.hosts {
+		if !b.isAwaiting(h) || !h.busy {
 			continue
 		}
 		h.interrupt()
@@ -254,11 +225,11 @@ func (p *Publisher) settled(b *batch, late bool) bool {
 	defer p.mu.Unlock()
 	done := 0
 	var waiting []*host
-	for n, h := range p.hosts {
+	for _, h := range p.hosts {
 		switch {
-		case b.awaited[n] && b.missing[n] > 0:
+		case b.isAwaiting(h):
 			waiting = append(waiting, h)
-		case b.awaited[n]:
+		case b.awaited[h.number]:
 			done++
 		}
 	}
@@ -277,16 +248,17 @@ func (p *Publisher) settled(b *batch, late bool) bool {
 // isEverywhere reports whether as many hosts as the policy asks for have all of b.
 func (p *Publisher) isEverywhere(b *batch) bool {
 	for i := range b.requests {
-		if r := &b.requests[i]; r.err == nil && count(r.has) < p.policy.least() {
+		if r := &b.requests[i]; r.err == nil && p.count(r.has) < p.policy.least() {
 			return false
 		}
 	}
 	return true
 }
 
-func count(has []bool) (n int) {
-	for _, has := range has {
-		if has {
+// count returns how many hosts have a message. One that was removed counts no more.
+func (p *Publisher) count(has []bool) (n int) {
+	for _, h := range p.hosts {
+		if has[h.number] {
 			n++
 		}
 	}
@@ -307,7 +279,7 @@ func together(n int, do func(int)) {
 // Ping asks every host whether it is well and returns what each one says, by its name.
 func (p *Publisher) Ping(ctx context.Context) map[string]error {
 	health := map[string]error{}
-	for _, h := range p.hosts {
+	for _, h := range p.present() {
 		health[h.name] = h.look(ctx)
 	}
 	return health
@@ -317,7 +289,7 @@ func (p *Publisher) Ping(ctx context.Context) map[string]error {
 // by the host's name; nothing without Config.SkipEmpty.
 func (p *Publisher) Skips(ctx context.Context) map[string]error {
 	skips := map[string]error{}
-	for _, h := range p.hosts {
+	for _, h := range p.present() {
 		if h.audience != nil {
 			skips[h.name] = h.audience.check(ctx)
 		}
@@ -350,14 +322,16 @@ func (p *Publisher) Flush(ctx context.Context) error {
 func (p *Publisher) Close() { p.closing.Do(p.close) }
 
 func (p *Publisher) close() {
-	p.stop()
+	p.mu.Lock()
+	p.stop() // with the lock, for no lane begins after that
+	p.mu.Unlock()
+	p.changing.Lock()
+	defer p.changing.Unlock()
 	p.lanes.Wait()
-	for _, h := range p.hosts {
-		h.close()
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range p.hosts {
+		h.close()
 		h.missAll()
 	}
 }

@@ -13,7 +13,7 @@ type request struct {
 	channels []string
 	head     []byte // from the query on, without the line that names the host and the empty one
 	body     []byte
-	has      []bool // by host: it has the message
+	has      []bool // by the host's number: it has the message
 	err      error  // why nothing is sent, or not any more
 }
 
@@ -25,18 +25,11 @@ func (r *request) size() int { return len(r.head) + len(r.body) }
 
 // newBatch makes the requests for messages.
 func (p *Publisher) newBatch(messages []*glue.Message) *batch {
-	hosts := len(p.hosts)
-	b := &batch{
-		requests: make([]request, len(messages)),
-		awaited:  make([]bool, hosts), missing: make([]int, hosts), answers: make([][]error, hosts),
-		changed: make(chan struct{}, 1),
-	}
-	has := make([]bool, len(messages)*hosts)
+	b := &batch{requests: make([]request, len(messages)), changed: make(chan struct{}, 1)}
 	heads := make([]byte, 0, len(messages)*headSize)
 	for i, m := range messages {
 		r := &b.requests[i]
 		r.channels, r.body = m.Channels, m.Body()
-		r.has = has[i*hosts:][:hosts]
 		if r.err = checkMessage(m); r.err != nil {
 			continue
 		}
@@ -46,10 +39,19 @@ func (p *Publisher) newBatch(messages []*glue.Message) *batch {
 		b.kept++
 		b.bytes += r.size()
 	}
-	for n := range hosts {
-		b.answers[n] = make([]error, len(messages))
-	}
 	return b
+}
+
+// makeRoom gives a batch room for the answers of so many hosts.
+func (b *batch) makeRoom(slots int) {
+	b.awaited, b.missing, b.answers = make([]bool, slots), make([]int, slots), make([][]error, slots)
+	for n := range slots {
+		b.answers[n] = make([]error, len(b.requests))
+	}
+	has := make([]bool, len(b.requests)*slots)
+	for i := range b.requests {
+		b.requests[i].has = has[i*slots:][:slots:slots]
+	}
 }
 
 // expect enters that the hosts which do not have a request are to answer it.

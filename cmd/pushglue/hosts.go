@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pushglue/glue/push"
+)
+
+// askTime bounds a question to the daemon, who asks its push hosts in turn.
+const askTime = 10 * time.Second
+
+// asking is one run of hosts.
+type asking struct {
+	addr   string
+	asJSON bool
+}
+
+func newHostsCommand() *cobra.Command {
+	var a asking
+	cmd := &cobra.Command{
+		Use:   "hosts",
+		Short: "Show how the daemon's push hosts stand; take one out of service, or back in",
+		Long: `Asks a daemon on this machine about its push hosts:
+
+  state   up; behind, when messages do not wait for it; or down
+  role    in service; drain, when it is sent everything, but only waited for if no other is up; or out, when it is sent nothing
+  lag     age of the oldest message that it lacks
+  missed  messages that it will not get any more
+
+Each daemon has roles of its own, and forgets them when it ends.`,
+		Example: `  pushglue hosts
+  pushglue hosts drain 10.0.0.1:9080
+  pushglue hosts out 10.0.0.1:9080
+  pushglue hosts in 10.0.0.1:9080`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(c, args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return a.run(c, http.MethodGet, nil) },
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.PersistentFlags().StringVar(&a.addr, "addr", "", "where the daemon answers (default: PUSHGLUE_HTTP_ADDR, which is 127.0.0.1:9070 by default)")
+	cmd.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print one JSON object")
+	cmd.AddCommand(
+		a.newRoleCommand(push.In, "Have a host in service"),
+		a.newRoleCommand(push.Drain, "Send a host everything, but do not wait for it if another one is up"),
+		a.newRoleCommand(push.Out, "Send a host nothing"),
+	)
+	return cmd
+}
+
+func (a *asking) newRoleCommand(role push.Role, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:   string(role) + " HOST",
+		Short: short,
+		Long:  short + ". HOST is its name, as \"pushglue hosts\" shows it, or its URL.",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			order, err := json.Marshal(roleOrder{args[0], role})
+			if err != nil {
+				return err
+			}
+			return a.run(c, http.MethodPost, order)
+		},
+	}
+}
+
+// address returns where the daemon answers: a daemon with these settings, unless a flag says it.
+func (a *asking) address() string {
+	if a.addr != "" {
+		return a.addr
+	}
+	var c config
+	_ = c.read() // the daemon says what is wrong with them
+	return c.HTTPAddr
+}
+
+func (a *asking) run(c *cobra.Command, method string, body []byte) error {
+	address, err := reachable(a.address())
+	if err != nil {
+		return err
+	}
+	report, err := askDaemon(c.Context(), method, address, body)
+	switch {
+	case err != nil:
+		return err
+	case a.asJSON:
+		return writeJSON(c.OutOrStdout(), report)
+	}
+	return report.write(c.OutOrStdout())
+}
+
+// reachable returns the address at which what listens at addr can be reached from this machine.
+func reachable(addr string) (string, error) {
+	if addr == "" {
+		return "", errors.New("PUSHGLUE_HTTP_ADDR is empty, so a daemon with these settings answers nowhere: --addr names another one")
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", usageError{fmt.Errorf("--addr: %q is no address such as 127.0.0.1:9070", addr)}
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// askDaemon asks the daemon at address for its hosts, or has it change one.
+func askDaemon(ctx context.Context, method, address string, body []byte) (hostsReport, error) {
+	var report hostsReport
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+"/hosts", bytes.NewReader(body))
+	if err != nil {
+		return report, usageError{fmt.Errorf("--addr: %q is no address such as 127.0.0.1:9070", address)}
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: it is this machine
+	resp, err := client.Do(req)
+	if err != nil {
+		return report, fmt.Errorf("no daemon answers at %s: %w; does it run, and is that its PUSHGLUE_HTTP_ADDR? --addr names another one", address, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return report, fmt.Errorf("the daemon at %s: %w", address, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return report, refused(resp.Status, address, text)
+	}
+	if json.Unmarshal(text, &report) != nil || report.Hosts == nil {
+		return report, fmt.Errorf("what answers at %s is no daemon of pushglue, or an older one", address)
+	}
+	return report, nil
+}
+
+func refused(status, address string, text []byte) error {
+	var answer httpError
+	if json.Unmarshal(text, &answer) == nil && answer.Error != "" {
+		return errors.New(answer.Error)
+	}
+	return fmt.Errorf("what answers at %s says %s: it is no daemon of pushglue, or an older one", address, status)
+}
+
+func (r hostsReport) write(w io.Writer) error {
+	if len(r.Hosts) == 0 {
+		fmt.Fprintln(w, "there are no push hosts")
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "HOST\tSTATE\tROLE\tFOR\tREADERS\tLAG\tMISSED\tREADY\tREASON")
+	inService := 0
+	for _, h := range r.Hosts {
+		readers, ready := "-", "no"
+		if h.Ready {
+			readers, ready = thousands(int(h.Readers)), "yes"
+		}
+		lag := float64(h.LagMS) / 1000
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", h.Name, h.State, h.Role, time.Since(h.Since).Round(time.Second),
+			readers, ageText(&lag), thousands(int(h.Missed)), ready, reasonOf(h))
+		if h.Role == push.In && h.State != "down" {
+			inService++
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if inService == 0 {
+		fmt.Fprintln(w, "warning: no push host is in service and up")
+	}
+	return nil
+}
+
+// reasonOf returns what is wrong with a host, and what it says itself.
+func reasonOf(h push.HostReport) string {
+	switch {
+	case h.Reason != "":
+		return printable([]byte(h.Reason))
+	case h.NotReady != "":
+		return printable([]byte(h.NotReady))
+	}
+	return "-"
+}

@@ -1,0 +1,58 @@
+package push
+
+import (
+	"math"
+	"time"
+)
+
+// HostStatus is how a push host stands.
+type HostStatus struct {
+	Name   string    `json:"name"`
+	URL    string    `json:"url"`
+	Role   Role      `json:"role"`
+	State  string    `json:"state"` // up, behind or down
+	Since  time.Time `json:"since"` // when that began
+	Reason string    `json:"reason,omitempty"`
+	Due    int       `json:"due"`   // messages that it lacks still, in order
+	Owed   int       `json:"owed"`  // messages that it refused and gets again
+	LagMS  int64     `json:"lagMs"` // age of the oldest that it lacks
+	Missed int64     `json:"missed"`
+}
+
+// Hosts tells how each push host stands.
+func (p *Publisher) Hosts() []HostStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]HostStatus, len(p.hosts))
+	for i, h := range p.hosts {
+		list[i] = h.status()
+	}
+	return list
+}
+
+func (h *host) status() HostStatus {
+	s := HostStatus{Name: h.name, URL: h.base.String(), Role: h.role, State: h.state.String(), Since: h.since, Owed: len(h.owed), Missed: h.missed}
+	if h.reason != nil && h.state.isDown() {
+		s.Reason = h.reason.Error()
+	}
+	places := h.backlog.due(h, math.MaxInt)
+	s.Due = len(places)
+	for _, d := range h.owed {
+		places = append(places, d.place)
+	}
+	for _, at := range places {
+		s.LagMS = max(s.LagMS, time.Since(at.at).Milliseconds())
+	}
+	return s
+}
+
+// String returns the state as people are told.
+func (s state) String() string {
+	switch s {
+	case up:
+		return "up"
+	case behind:
+		return "behind"
+	}
+	return "down"
+}
