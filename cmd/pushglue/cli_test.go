@@ -112,7 +112,7 @@ func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]struct{ command, text string }{
 		"rnu":                 {"pushglue", `unknown command "rnu"; did you mean run?`},
 		"Job":                 {"pushglue", `unknown command "Job"; did you mean jobs?`},
-		"start":               {"pushglue", `unknown command "start"; there are bench, check, completion, demo, jobs, put, run, sign, try, version`},
+		"start":               {"pushglue", `unknown command "start"; there are bench, check, completion, demo, hosts, jobs, put, run, sign, try, version`},
 		"--fast":              {"pushglue", `unknown flag: --fast`},
 		"help rnu":            {"pushglue help", `unknown command "rnu"; did you mean run?`},
 		"run --fast":          {"pushglue run", `unknown flag: --fast`},
