@@ -53,9 +53,6 @@ type scenario struct {
 
 	// watchdog is how long readers bear silence before they open their streams again; 0 for ever, as browsers do.
 	watchdog time.Duration
-
-	// refused says that jobs which a host refuses for good may stall.
-	refused bool
 }
 
 // run runs a scenario on Nchan and, in the long form, on push-stream. build returns it anew for each round, with what
