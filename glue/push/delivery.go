@@ -31,6 +31,7 @@ type delivery struct {
 	trial    int       // so many refusals in a row mean that the host is not up again; 0 if it is up
 	held     []refusal // of the trial: the message's fault, if another one is accepted
 	attempts int       // of the first of todo that got no answer
+	isWell   bool      // the host was, after these
 	fate     fate
 }
 
@@ -127,7 +128,7 @@ func (d *delivery) next() []*request {
 // refusal too many. Then the request counts as not sent.
 func (d *delivery) judge(outcome error) error {
 	i := d.todo[0]
-	d.todo, d.attempts = d.todo[1:], 0
+	d.todo, d.attempts, d.isWell = d.todo[1:], 0, false
 	switch {
 	case outcome == nil || glue.IsPermanent(outcome):
 		d.refusals.Store(0)
@@ -174,6 +175,10 @@ func (d *delivery) unanswered(ctx context.Context, cause error) error {
 	}
 	if !isTimeout(cause) || d.hangsAgain(d.requests[d.todo[0]]) {
 		if _, err := d.ping(ctx); err == nil {
+			if !d.isWell && !isTimeout(cause) { // it may have come back just now
+				d.isWell = true
+				return nil
+			}
 			return d.judge(fmt.Errorf("gives no answer to this message: %w", cause))
 		}
 	}

@@ -137,13 +137,12 @@ func (h *host) goDown(f fate) {
 	h.leave()
 }
 
-// fallBehind has nobody wait for the host until it has caught up.
+// fallBehind says that nobody waits for the host until it has caught up, apart from who has nobody else.
 func (h *host) fallBehind() {
 	if h.state == up {
 		h.become(behind)
 		h.warn(zerolog.WarnLevel).Msg("push host is slow; messages do not wait for it until it has caught up")
 	}
-	h.leave()
 }
 
 // leave has nobody wait for the host.

@@ -104,14 +104,15 @@ func (p *Publisher) conclude(at place, outcome error) {
 		}
 		return
 	}
-	r.err = nil // it was void while that was not known
+	wasVoid := r.err != nil // while the outcome was not known
+	r.err = nil
 	for _, h := range p.hosts {
 		answer := at.answers[h.number][at.index]
 		switch isUnsent := errors.Is(answer, errUnsent); {
 		case r.has[h.number]:
 		case !isUnsent:
 			h.refused(debt{place: at}, answer)
-		case at.cursor().before(h.at) || at.cursor().before(h.flight): // passed while it was void
+		case wasVoid && (at.cursor().before(h.at) || at.cursor().before(h.flight)): // passed by
 			h.owe(debt{place: at})
 		}
 	}

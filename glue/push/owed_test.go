@@ -100,6 +100,30 @@ func TestOneHostHasEverything(t *testing.T) {
 	})
 }
 
+// TestAHostThatFallsBehindIsWaitedForByWhoHasNobodyElse: another batch may wait for it alone.
+func TestAHostThatFallsBehindIsWaitedForByWhoHasNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one", "two")
+		takes := func(times map[string]time.Duration) func(*http.Request, string) (*http.Response, error) {
+			return func(r *http.Request, body string) (*http.Response, error) {
+				glue.Sleep(r.Context(), times[body])
+				return httpmock.NewStringResponse(200, ""), nil
+			}
+		}
+		h.set("one", takes(map[string]time.Duration{"0": 4 * time.Second, "d": time.Second}))
+		h.set("two", takes(map[string]time.Duration{"a": 1200 * time.Millisecond, "d": 4 * time.Second}))
+		var feeds sync.WaitGroup
+		for _, batch := range [][]string{{"a"}, numbers(1024), {"d"}} { // as many as a lane takes at once
+			feeds.Go(func() { h.wantPublished(batch...) })
+			synctest.Wait()
+		}
+		feeds.Wait()
+		time.Sleep(time.Minute)
+		h.want("one", slices.Concat([]string{"a"}, numbers(1024), []string{"d"})...)
+		h.want("two", slices.Concat([]string{"a"}, numbers(1024), []string{"d"})...)
+	})
+}
+
 // TestAMessageThatHangsItsHost fails for itself, in the end; the host is well otherwise.
 func TestAMessageThatHangsItsHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -241,8 +241,25 @@ func (p *Publisher) settled(b *batch, late bool) bool {
 	}
 	for _, h := range waiting {
 		h.fallBehind()
+		for _, other := range p.from(h.at.batch) {
+			if other.open && !p.needs(other, h) {
+				other.leave(h.number)
+			}
+		}
 	}
+	p.moved.Broadcast()
 	return true
+}
+
+// needs reports whether too few would be left that b waits for if it did not wait for h.
+func (p *Publisher) needs(b *batch, h *host) bool {
+	others := 0
+	for _, other := range p.hosts {
+		if other != h && b.awaited[other.number] {
+			others++
+		}
+	}
+	return others < p.policy.least() && !p.isEverywhere(b)
 }
 
 // isEverywhere reports whether as many hosts as the policy asks for have all of b.
