@@ -231,6 +231,7 @@ func TestARefusalForGoodThatNobodyWaitsFor(t *testing.T) {
 		h.wantPublished("1")
 		time.Sleep(time.Minute)
 		h.wantMissed(1)
+		h.push.Close() // so that nobody writes the log any more
 		if text := h.log.String(); !strings.Contains(text, "push host misses messages for good") || !strings.Contains(text, "413") {
 			t.Errorf("the log says %s", text)
 		}
