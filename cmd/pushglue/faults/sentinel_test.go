@@ -155,6 +155,7 @@ func TestSentinel(t *testing.T) {
 		var s sentinels
 		return scenario{
 			name: "redis fails over", forgets: true, setUp: s.setUp,
+			jobs: 600, // each waits for the replica
 			fault: func(r *round) {
 				r.anyOrder = true
 				for range r.times(1, 5) {
