@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -255,34 +257,41 @@ func TestRolesAreChangedFromHere(t *testing.T) {
 	}
 	defer p.Close()
 	name := p.Hosts()[0].Name
-	h := handler(new(glue.Ledger), p, zerolog.Nop())
+	h := handler("glue1", new(glue.Ledger), p, zerolog.Nop())
 	good := fmt.Sprintf(`{"host":%q,"role":"drain"}`, name)
 	for what, test := range map[string]struct {
 		method, host, from, kind, body string
 		code                           int
+		proxy                          string // who asks it
 	}{
-		"good":              {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json; charset=utf-8", good, 200},
-		"good, by name":     {"POST", "localhost:9070", "[::1]:1", "application/json", good, 200},
-		"shown":             {"GET", "[::1]:9070", "10.0.0.1:1", "", "", 200},
-		"a form":            {"POST", "127.0.0.1:9070", "127.0.0.1:1", "text/plain", good, 415},
-		"no type":           {"POST", "127.0.0.1:9070", "127.0.0.1:1", "", good, 415},
-		"another name":      {"POST", "evil.example:9070", "127.0.0.1:1", "application/json", good, 421},
-		"shown to a name":   {"GET", "evil.example", "127.0.0.1:1", "", "", 421},
-		"from elsewhere":    {"POST", "10.0.0.2:9070", "10.0.0.1:1", "application/json", good, 403},
-		"no JSON":           {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", "host=x", 400},
-		"more JSON":         {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", good + good, 400},
-		"an unknown field":  {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", `{"host":"x","rule":"in"}`, 400},
-		"a wrong role":      {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", fmt.Sprintf(`{"host":%q,"role":"off"}`, name), 400},
-		"an unknown host":   {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", `{"host":"x","role":"in"}`, 404},
-		"a body of 1 MiB":   {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", `{"host":"` + strings.Repeat("x", 1<<20) + `"}`, 400},
-		"a wrong method":    {"PUT", "127.0.0.1:9070", "127.0.0.1:1", "application/json", good, 405},
-		"a browser's check": {"OPTIONS", "127.0.0.1:9070", "127.0.0.1:1", "", "", 405},
+		"good":              {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json; charset=utf-8", good, 200, ""},
+		"good, by name":     {"POST", "localhost:9070", "[::1]:1", "application/json", good, 200, ""},
+		"good, by its own":  {"POST", "glue1:9070", "192.0.2.7:1", "application/json", good, 200, ""},
+		"a proxy":           {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", good, 403, "10.0.0.1"},
+		"shown":             {"GET", "[::1]:9070", "10.0.0.1:1", "", "", 200, ""},
+		"a form":            {"POST", "127.0.0.1:9070", "127.0.0.1:1", "text/plain", good, 415, ""},
+		"no type":           {"POST", "127.0.0.1:9070", "127.0.0.1:1", "", good, 415, ""},
+		"another name":      {"POST", "evil.example:9070", "127.0.0.1:1", "application/json", good, 421, ""},
+		"shown to a name":   {"GET", "evil.example", "127.0.0.1:1", "", "", 421, ""},
+		"from elsewhere":    {"POST", "10.0.0.2:9070", "10.0.0.1:1", "application/json", good, 403, ""},
+		"no JSON":           {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", "host=x", 400, ""},
+		"more JSON":         {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", good + good, 400, ""},
+		"an unknown field":  {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", `{"host":"x","rule":"in"}`, 400, ""},
+		"a wrong role":      {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", fmt.Sprintf(`{"host":%q,"role":"off"}`, name), 400, ""},
+		"an unknown host":   {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", `{"host":"x","role":"in"}`, 404, ""},
+		"a body of 1 MiB":   {"POST", "127.0.0.1:9070", "127.0.0.1:1", "application/json", `{"host":"` + strings.Repeat("x", 1<<20) + `"}`, 400, ""},
+		"a wrong method":    {"PUT", "127.0.0.1:9070", "127.0.0.1:1", "application/json", good, 405, ""},
+		"a browser's check": {"OPTIONS", "127.0.0.1:9070", "127.0.0.1:1", "", "", 405, ""},
 	} {
 		if err := p.SetRole(name, push.In); err != nil {
 			t.Fatal(err)
 		}
 		r := httptest.NewRequest(test.method, "/hosts", strings.NewReader(test.body))
 		r.Host, r.RemoteAddr = test.host, test.from
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 9070}))
+		if test.proxy != "" {
+			r.Header.Set("X-Forwarded-For", test.proxy)
+		}
 		if test.kind != "" {
 			r.Header.Set("Content-Type", test.kind)
 		}

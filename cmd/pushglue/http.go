@@ -29,7 +29,7 @@ func serve(addr string, ledger *glue.Ledger, hosts *push.Publisher, log zerolog.
 	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
 		log.Warn().Stringer("address", listener.Addr()).Msg("the daemon's HTTP can be reached from elsewhere: it asks for no password, and tells names and counts")
 	}
-	s := server{&http.Server{Handler: handler(ledger, hosts, log), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
+	s := server{&http.Server{Handler: handler(hostOf(addr), ledger, hosts, log), ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error().Err(err).Msg("the daemon's HTTP ended")
@@ -44,8 +44,8 @@ func (s server) close() {
 	}
 }
 
-// handler answers /livez while the process lives, /ledger with its sums, and /hosts (http_hosts.go).
-func handler(ledger *glue.Ledger, hosts *push.Publisher, log zerolog.Logger) http.Handler {
+// handler of a server that is called own answers /livez while the process lives, /ledger with its sums, and /hosts (http_hosts.go).
+func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, log zerolog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
@@ -57,7 +57,7 @@ func handler(ledger *glue.Ledger, hosts *push.Publisher, log zerolog.Logger) htt
 		}
 	})
 	desk := hostsDesk{hosts, log}
-	mux.Handle("GET /hosts", ownHost(desk.show))
-	mux.Handle("POST /hosts", ownHost(desk.change))
+	mux.Handle("GET /hosts", ownHost(own, desk.show))
+	mux.Handle("POST /hosts", ownHost(own, desk.change))
 	return mux
 }

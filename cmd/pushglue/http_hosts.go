@@ -51,7 +51,7 @@ func (d hostsDesk) show(w http.ResponseWriter, r *http.Request) {
 // change takes a roleOrder, from this machine alone: nobody is asked for a password. A web page that somebody looks at on this
 // machine cannot send one, because a browser asks before it sends JSON elsewhere, and is not answered.
 func (d hostsDesk) change(w http.ResponseWriter, r *http.Request) {
-	if from, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() {
+	if !isFromHere(r) {
 		d.refuse(w, http.StatusForbidden, errors.New("roles are changed from the daemon's own machine"))
 		return
 	}
@@ -76,6 +76,19 @@ func (d hostsDesk) change(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.show(w, r)
 	}
+}
+
+// isFromHere reports whether this machine asks, and no proxy on it for somebody else.
+func isFromHere(r *http.Request) bool {
+	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || r.Header.Get("Via") != "" {
+		return false
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	here, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return from.Addr().Unmap().IsLoopback() || here != nil && here.AddrPort().Addr().Unmap() == from.Addr().Unmap()
 }
 
 func readOrder(body io.Reader) (roleOrder, error) {
@@ -106,11 +119,11 @@ func (d hostsDesk) answer(w http.ResponseWriter, status int, v any) {
 }
 
 // ownHost refuses requests that name the daemon by a name of the DNS, which may be another's that leads here: a web page
-// could read the answer then.
-func ownHost(next http.HandlerFunc) http.Handler {
+// could read the answer then. own is the name in PUSHGLUE_HTTP_ADDR, if there is one.
+func ownHost(own string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostOf(r.Host)
-		if net.ParseIP(name) == nil && name != "localhost" {
+		if net.ParseIP(name) == nil && name != "localhost" && (own == "" || name != own) {
 			hostsDesk{}.refuse(w, http.StatusMisdirectedRequest, fmt.Errorf("ask by address, or as localhost, not as %q", name))
 			return
 		}

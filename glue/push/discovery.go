@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -115,6 +116,7 @@ func (d *Discovery) look(ctx context.Context) {
 func (d *Discovery) handOn(set func([]Target) error) {
 	targets := d.targets()
 	if slices.Equal(targets, d.set) {
+		d.say("hosts", nil, "", "")
 		return
 	}
 	if len(targets) == 0 {
@@ -270,6 +272,7 @@ func (d *Discovery) lookUp(ctx context.Context) []error {
 			d.sayOfName(e.name, err)
 		}
 	}
+	maps.DeleteFunc(d.found, func(name string, _ []netip.Addr) bool { return !asked[name] }) // they may be somebody else's by then
 	return errs
 }
 

@@ -36,11 +36,11 @@ type host struct {
 	remove  context.CancelFunc
 	lane    sync.WaitGroup // its goroutines
 
-	looking chan struct{} // holds one during a look
-	pinger  http.RoundTripper
-	askers  http.RoundTripper // for surveys, whose end must not cost pinger its connection
-	timeout time.Duration
-	wake    chan struct{} // tells the lane to look again; holds one
+	looking           chan struct{} // holds one during a look
+	pinger            http.RoundTripper
+	askers            http.RoundTripper // for surveys, whose end must not cost pinger its connection
+	timeout, deadline time.Duration
+	wake              chan struct{} // tells the lane to look again; holds one
 
 	// Guarded by backlog.mu.
 	state     state
@@ -48,6 +48,7 @@ type host struct {
 	since     time.Time // when its state became another one, as people are told
 	role      Role
 	gone      bool               // it was removed
+	last      cursor             // behind what it can have missed then
 	trial     time.Time          // of a host that is down: when it gets the next message, if it refuses
 	trials    int                // that failed in a row
 	busy      bool               // something is on its way
@@ -56,6 +57,7 @@ type host struct {
 	at        cursor             // what it gets next
 	flight    cursor             // up to here it is on its way
 	owed      []debt             // what it gets again, beside the order
+	paid      bool               // some of that was taken last
 	replay    cursor             // up to here it gets what it had already
 	epoch     int                // another one after each rewind
 	life      life               // as it was seen last
@@ -90,7 +92,7 @@ type carrier interface {
 func newHost(s site, l *backlog, c Config) *host {
 	h := &host{
 		name: s.name(), site: s, module: c.Module, backlog: l, since: time.Now(), role: In,
-		pinger: c.Transport, askers: c.Transport, timeout: c.Timeout, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
+		pinger: c.Transport, askers: c.Transport, timeout: c.Timeout, deadline: c.Deadline, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
 	c.TLS = s.config(c.TLS)
 	for range max(1, c.Connections) {
@@ -149,10 +151,10 @@ func (h *host) miss(b *batch) {
 	}
 }
 
-// missAll counts what the host lacks and will not get any more.
-func (h *host) missAll() {
+// missAll counts what the host lacks, up to a place, and will not get any more.
+func (h *host) missAll(last cursor) {
 	for _, b := range h.backlog.batches {
-		if !b.open { // else it may not be published
+		if !b.open && b.number < last.batch { // what is open may not be published
 			h.miss(b)
 		}
 	}

@@ -47,7 +47,7 @@ func (p *Publisher) change(sites []site) (gone []*host) {
 	}
 	p.hosts = stay
 	for _, h := range gone {
-		h.gone = true
+		h.gone, h.last = true, p.end()
 		h.leave()
 		h.log.Info().Msg("push host is removed")
 	}
@@ -89,7 +89,7 @@ func (p *Publisher) retire(gone []*host) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range gone {
-		h.missAll()
+		h.missAll(h.last)
 		p.vacant = append(p.vacant, h.number)
 	}
 }
@@ -162,10 +162,13 @@ func (b *batch) seat(number int) {
 			b.requests[i].has = append(b.requests[i].has, false)
 		}
 	}
-	b.awaited[number], b.missing[number] = false, len(b.requests)
+	b.awaited[number], b.missing[number] = false, 0
 	b.answers[number] = make([]error, len(b.requests))
 	for i := range b.requests {
-		b.answers[number][i] = errUnsent
 		b.requests[i].has[number] = !b.open
+		if b.requests[i].err == nil {
+			b.answers[number][i] = errUnsent
+			b.missing[number]++
+		}
 	}
 }

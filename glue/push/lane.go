@@ -19,10 +19,14 @@ func pauseOf(attempt int) time.Duration {
 // maxLoad bounds what a lane takes at once.
 const maxLoad = 1024
 
+// maxDebts bounds what it sends again at once when there is something else, which is its turn then. Each that is refused once more costs a
+// connection.
+const maxDebts = 8
+
 // load is what a lane takes to its host at once.
 type load struct {
 	places []place
-	debts  []debt          // the same, if the host gets them again, beside the order
+	debts  []debt          // the same places, if the host gets them again, beside the order
 	trial  int             // see delivery
 	epoch  int             // of the host
 	ctx    context.Context // ends when it is interrupted
@@ -86,15 +90,20 @@ func (h *host) tryTake(stop context.Context) (load, <-chan time.Time) {
 	if n == 0 {
 		h.catchUp()
 	}
-	if n == 0 || l.trial == 0 { // what a host refused before is no trial for it as long as there is something else
-		if l.debts = h.takeDebts(); len(l.debts) > 0 {
-			l.places = placesOf(l.debts)
-		}
+	h.noteSlow(l.places)
+	switch { // what a host refused before must not keep it from what comes in order
+	case n == 0:
+		l.debts = h.takeDebts(maxLoad)
+	case l.trial == 0 && !h.paid:
+		l.debts = h.takeDebts(maxDebts)
+	}
+	if h.paid = len(l.debts) > 0; h.paid {
+		l.places = placesOf(l.debts)
 	}
 	switch {
 	case len(l.places) == 0:
 		return l, h.nextDebt()
-	case l.debts == nil:
+	case !h.paid:
 		last := l.places[n-1]
 		h.flight = cursor{last.number, last.index + 1}
 	}
@@ -103,13 +112,20 @@ func (h *host) tryTake(stop context.Context) (load, <-chan time.Time) {
 	return l, nil
 }
 
-// takeDebts returns what is to be sent again by now, up to maxLoad.
-func (h *host) takeDebts() []debt {
+// noteSlow says that the host is behind if the first of what is due has been published for longer than the deadline.
+func (h *host) noteSlow(due []place) {
+	if len(due) > 0 && !due[0].open && time.Since(due[0].at) > h.deadline {
+		h.fallBehind()
+	}
+}
+
+// takeDebts returns what is to be sent again by now, up to most.
+func (h *host) takeDebts(most int) []debt {
 	var taken, rest []debt
 	for _, d := range h.owed {
 		switch {
 		case !h.lacks(d.batch, d.index): // it is void, or the host has it by now
-		case len(taken) < maxLoad && time.Until(d.due) <= 0:
+		case len(taken) < most && time.Until(d.due) <= 0:
 			taken = append(taken, d)
 		default:
 			rest = append(rest, d)
@@ -149,7 +165,7 @@ func (h *host) carry(l *load) ([]error, fate) {
 	deliveries := make([]delivery, len(parts))
 	together(len(parts), func(o int) {
 		d := &deliveries[o]
-		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], epoch: l.epoch, trial: l.trial, again: l.debts != nil}
+		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], epoch: l.epoch, trial: l.trial, again: len(l.debts) > 0}
 		d.deliver(l.ctx)
 	})
 	var f fate
@@ -198,7 +214,7 @@ func (h *host) commit(l *load, answers []error, f fate) {
 	h.backlog.mu.Lock()
 	defer h.backlog.mu.Unlock()
 	defer h.backlog.moved.Broadcast()
-	if l.debts != nil {
+	if len(l.debts) > 0 {
 		h.commitDebts(l, answers)
 	} else {
 		h.commitPlaces(l, answers)

@@ -62,6 +62,27 @@ func TestRefusalsOfOthersDelayNoRetry(t *testing.T) {
 	})
 }
 
+// TestWhatIsOwedTakesTurns with what comes in order, which must not wait for messages that a host never takes.
+func TestWhatIsOwedTakesTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := startWith(t, push.Config{Policy: push.Any}, "one", "two")
+		h.set("two", func(r *http.Request, body string) (*http.Response, error) {
+			if strings.HasSuffix(body, "7") && len(body)%2 == 0 { // one of ten, and slowly
+				glue.Sleep(r.Context(), 10*time.Millisecond)
+				return httpmock.NewStringResponse(500, ""), nil
+			}
+			return httpmock.NewStringResponse(200, ""), nil
+		})
+		for _, body := range numbers(10_000) {
+			h.wantPublished(body)
+			time.Sleep(2 * time.Millisecond)
+		}
+		if lag := h.push.Hosts()[1].Due; lag > 2000 {
+			t.Errorf("two lacks %d messages", lag)
+		}
+	})
+}
+
 // TestAnOutageOfSecondsIsBridged by a host that refuses with little traffic, which says nothing of the host.
 func TestAnOutageOfSecondsIsBridged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

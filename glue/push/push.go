@@ -349,6 +349,6 @@ func (p *Publisher) close() {
 	defer p.mu.Unlock()
 	for _, h := range p.hosts {
 		h.close()
-		h.missAll()
+		h.missAll(p.end())
 	}
 }
