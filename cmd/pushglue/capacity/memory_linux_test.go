@@ -16,7 +16,7 @@ import (
 var crowd = flag.Int("crowd", 3000, "readers of a test that weighs nginx; 0 weighs nothing")
 
 // within is how far the formula may be from what was measured, in hundredths.
-const within = 25
+const within = 20
 
 // compare holds what a formula says against what was measured.
 func compare(t *testing.T, what string, formula, measured int64) {

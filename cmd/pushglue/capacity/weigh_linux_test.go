@@ -24,7 +24,7 @@ const patience = time.Minute
 
 // weight is the memory of nginx and of its workers, in bytes.
 type weight struct {
-	own    int64 // everything but the shared memory of the module
+	own    int64 // but for what is read from files
 	shared int64
 }
 
@@ -33,7 +33,8 @@ func (w weight) minus(o weight) weight { return weight{w.own - o.own, w.shared -
 // zone is how the shared memory of the module is named where Linux lists what a process has in memory.
 const zone = "/dev/zero (deleted)"
 
-// weigh adds up what each process has for itself, and its shares of what it shares with the others.
+// weigh adds up what each process has for itself, and its shares of what it shares with the others. Programs and libraries do
+// not count: their shares change with every other nginx that comes or goes on the machine.
 func weigh(t *testing.T, host *service.Nginx) (w weight) {
 	t.Helper()
 	for _, pid := range host.ProcessIDs() {
@@ -41,26 +42,33 @@ func weigh(t *testing.T, host *service.Nginx) (w weight) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shared := false
+		var size *int64 // of what the mapping belongs to
 		for line := range strings.Lines(string(text)) {
 			fields := strings.Fields(line)
 			switch {
 			case !strings.HasSuffix(fields[0], ":"): // the head of a mapping
-				shared = strings.HasSuffix(strings.TrimSpace(line), zone)
-			case fields[0] == "Pss:":
+				size = w.of(line)
+			case fields[0] == "Pss:" && size != nil:
 				kib, err := strconv.ParseInt(fields[1], 10, 64)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if shared {
-					w.shared += kib << 10
-				} else {
-					w.own += kib << 10
-				}
+				*size += kib << 10
 			}
 		}
 	}
 	return w
+}
+
+// of returns what a mapping adds to, by the line that Linux begins its description with, which ends with the file, if there is one.
+func (w *weight) of(head string) *int64 {
+	switch {
+	case strings.HasSuffix(strings.TrimSpace(head), zone):
+		return &w.shared
+	case strings.Contains(head, "/"):
+		return nil
+	}
+	return &w.own
 }
 
 // audience opens idle readers.
