@@ -367,7 +367,7 @@ func TestARefusedGroupIsPublishedOneByOne(t *testing.T) {
 		if s := state.Done["2"]; s.Verdict != glue.Stall || s.Reason.String() != "p: answered 413" || len(state.Finished) != 4 {
 			t.Errorf("2: %+v, finished %v", s, state.Finished)
 		}
-		if got, want := e.ledger.Sums().Pipelines[0].Publish, (glue.PublishSums{In: 6, Published: 4, Failed: 2}); got != want {
+		if got, want := e.pipeline().Publish, (glue.PublishSums{In: 6, Published: 4, Failed: 2}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
@@ -414,7 +414,7 @@ func TestWhatReplacesMustBePublished(t *testing.T) {
 					t.Errorf("published %s, want %s, %v", got, test.want, err)
 				}
 				equal(t, "finished", state.Finished, test.finished)
-				if got := e.ledger.Sums().Pipelines[0].Publish; got != test.sums {
+				if got := e.pipeline().Publish; got != test.sums {
 					t.Errorf("got %+v, want %+v", got, test.sums)
 				}
 			})

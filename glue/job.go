@@ -26,6 +26,14 @@ type Job struct {
 	claimedAt time.Time // by the engine's clock
 }
 
+// putAt returns when the job was put, by the engine's clock; zero if the feed does not know.
+func (j *Job) putAt() time.Time {
+	if j.Put.IsZero() {
+		return time.Time{}
+	}
+	return j.claimedAt.Add(-j.Waited)
+}
+
 // Verdict says where a claimed job goes when its outcome is known.
 type Verdict uint8
 
@@ -62,6 +70,8 @@ type Settlement struct {
 	Verdict Verdict
 	Reason  *Reason // why a job was cancelled or stalled; kept with one that is stalled
 	Result  []byte  // told to whoever waits for a finished job; nil tells nobody
+
+	put time.Time // when the job was put, by the engine's clock; zero if the feed does not know
 }
 
 // Reason is why a job was cancelled or stalled. It never holds payload.

@@ -32,6 +32,9 @@ type FeedSums struct {
 	Stalled   int64  `json:"stalled"`
 	Released  int64  `json:"released"`
 	InFlight  int64  `json:"inFlight"`
+
+	Waited Times `json:"-"` // of jobs that were claimed: since they were put, if the feed knows
+	Took   Times `json:"-"` // of jobs that finished: the same, until then
 }
 
 // PipelineSums counts messages in one pipeline, stage by stage and at its publisher.
@@ -50,6 +53,8 @@ type StageSums struct {
 	Dropped int64  `json:"dropped"`
 	Failed  int64  `json:"failed"`  // for now and for good, with what was split from the same job; a retry comes in again
 	Flagged int64  `json:"flagged"` // and passed on
+
+	Took Times `json:"-"` // of one job of sampled: with all its messages
 }
 
 // PublishSums counts messages at a publisher: in = published + replaced + failed + returned + in flight.
@@ -61,6 +66,8 @@ type PublishSums struct {
 	Returned  int64 `json:"returned"` // failed for now until the job went back to its feed
 	InFlight  int64 `json:"inFlight"`
 	Retries   int64 `json:"retries"` // attempts after a message's first
+
+	Took Times `json:"-"` // of batches
 }
 
 // HostSums counts requests to one push host: sent = accepted + rejected + unanswered. No request was sent for
@@ -73,6 +80,8 @@ type HostSums struct {
 	Unanswered int64  `json:"unanswered"` // connection or time ran out
 	Skipped    int64  `json:"skipped"`    // messages that nobody listened to there; published all the same
 	Missed     int64  `json:"missed"`     // messages published elsewhere that it did not get, and will not
+
+	Took Times `json:"-"` // of what was sent at once, up to its last answer
 }
 
 // AddFeed adds the counts in d to the feed that d names.
@@ -91,6 +100,8 @@ func (l *Ledger) AddFeed(d FeedSums) {
 	s.Stalled += d.Stalled
 	s.Released += d.Released
 	s.InFlight += d.InFlight
+	s.Waited.add(&d.Waited)
+	s.Took.add(&d.Took)
 }
 
 // AddPipeline adds the counts in d to the pipeline that d names. The stages of d are none, or
@@ -117,8 +128,8 @@ func newPipelineSums(p *Pipeline) PipelineSums {
 }
 
 func (s *PipelineSums) add(d PipelineSums) {
-	for i, stage := range d.Stages {
-		s.Stages[i].add(stage)
+	for i := range d.Stages {
+		s.Stages[i].add(&d.Stages[i])
 	}
 	s.Publish.In += d.Publish.In
 	s.Publish.Published += d.Publish.Published
@@ -127,15 +138,17 @@ func (s *PipelineSums) add(d PipelineSums) {
 	s.Publish.Returned += d.Publish.Returned
 	s.Publish.InFlight += d.Publish.InFlight
 	s.Publish.Retries += d.Publish.Retries
+	s.Publish.Took.add(&d.Publish.Took)
 }
 
-func (s *StageSums) add(d StageSums) {
+func (s *StageSums) add(d *StageSums) {
 	s.In += d.In
 	s.Added += d.Added
 	s.Out += d.Out
 	s.Dropped += d.Dropped
 	s.Failed += d.Failed
 	s.Flagged += d.Flagged
+	s.Took.add(&d.Took)
 }
 
 // AddHost adds the counts in d to the push host that d names.
@@ -154,6 +167,7 @@ func (l *Ledger) AddHost(d HostSums) {
 	s.Unanswered += d.Unanswered
 	s.Skipped += d.Skipped
 	s.Missed += d.Missed
+	s.Took.add(&d.Took)
 }
 
 // Sums returns the counts as they stand.

@@ -145,7 +145,7 @@ func (l *line) settleAll(abort context.Context, b *batch) {
 // settlement returns where a job goes. One that failed for now is cancelled, or stalled after its
 // last attempt.
 func (l *line) settlement(job *Job, j judgement) Settlement {
-	s := Settlement{JobID: job.ID, Claim: job.Claim, Verdict: j.verdict}
+	s := Settlement{JobID: job.ID, Claim: job.Claim, Verdict: j.verdict, put: job.putAt()}
 	if j.verdict == Finish {
 		return s
 	}

@@ -64,11 +64,15 @@ func (n *nozzle) claim(stop context.Context) ([]Job, uint64) {
 		}
 		if len(jobs) > 0 {
 			n.room.Release(int64(n.limit - len(jobs)))
+			sums := FeedSums{Name: n.feed.Name(), Claimed: int64(len(jobs)), InFlight: int64(len(jobs))}
 			now := time.Now()
 			for i := range jobs {
 				jobs[i].claimedAt = now
+				if !jobs[i].Put.IsZero() {
+					sums.Waited.Note(jobs[i].Waited)
+				}
 			}
-			n.ledger.AddFeed(FeedSums{Name: n.feed.Name(), Claimed: int64(len(jobs)), InFlight: int64(len(jobs))})
+			n.ledger.AddFeed(sums)
 			first := n.seq
 			n.seq += uint64(len(jobs))
 			return jobs, first
@@ -133,10 +137,14 @@ func (n *nozzle) trySettle(settlements []Settlement) error {
 // book enters settled jobs into the ledger.
 func (n *nozzle) book(settlements []Settlement) {
 	sums := FeedSums{Name: n.feed.Name(), InFlight: -int64(len(settlements))}
+	now := time.Now()
 	for _, s := range settlements {
 		switch s.Verdict {
 		case Finish:
 			sums.Finished++
+			if !s.put.IsZero() {
+				sums.Took.Note(now.Sub(s.put))
+			}
 		case Cancel:
 			sums.Cancelled++
 		case Stall:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Publisher hands messages to the world. It is safe for concurrent use.
@@ -53,6 +54,7 @@ func (r *run) publish(ctx context.Context, ledger *Ledger) {
 		}
 	}
 	replaced := 0
+	start := time.Now()
 	switch c := r.pipeline.Coalesce; {
 	case c == nil:
 		r.pipeline.Publisher.Publish(ctx, messages, outcomes)
@@ -61,11 +63,13 @@ func (r *run) publish(ctx context.Context, ledger *Ledger) {
 	default:
 		replaced = c.publish(ctx, r.pipeline.Publisher, messages, outcomes)
 	}
+	took := time.Since(start)
 
 	for n, s := range open {
 		s.outcome, s.open = outcomes[n], isTemporary(outcomes[n])
 	}
 	sums := publishSums(outcomes)
+	sums.Took.Note(took)
 	sums.Published -= int64(replaced)
 	sums.Replaced, sums.Retries = int64(replaced), retries
 	ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: sums})

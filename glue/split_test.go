@@ -86,7 +86,7 @@ func TestSplit(t *testing.T) {
 		if s := state.Done["bad"]; s.Verdict != glue.Stall || s.Reason.String() != "p: stage judge: is bad" || len(state.Finished) != 5 {
 			t.Errorf("bad: %+v, finished %v", s, state.Finished)
 		}
-		stages := e.ledger.Sums().Pipelines[0].Stages
+		stages := e.pipeline().Stages
 		if got, want := stages[0], (glue.StageSums{Name: "words", In: 7, Added: 12, Out: 18, Dropped: 1}); got != want {
 			t.Errorf("\n got %+v\nwant %+v", got, want)
 		}
@@ -203,7 +203,7 @@ func TestFlagsOfWhatFailsAreNotCounted(t *testing.T) {
 		if _, err := e.end(); err != nil {
 			t.Error(err)
 		}
-		if got, want := e.ledger.Sums().Pipelines[0].Stages[1], (glue.StageSums{Name: "judge", In: 2, Failed: 2}); got != want {
+		if got, want := e.pipeline().Stages[1], (glue.StageSums{Name: "judge", In: 2, Failed: 2}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})

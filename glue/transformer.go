@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
@@ -140,8 +141,12 @@ func (w *walker) walk(ctx context.Context, b *Branch, i int, messages []*Message
 	for s := range b.Stages {
 		var count StageSums
 		var err error
-		messages, err = w.stage(ctx, b.Stages[s], messages, &count)
-		w.book(b, b.First+s, i, count, err)
+		if i%sampled == 0 {
+			messages, err = w.timed(ctx, b.Stages[s], messages, &count)
+		} else {
+			messages, err = w.stage(ctx, b.Stages[s], messages, &count)
+		}
+		w.book(b, b.First+s, i, &count, err)
 		if err != nil || len(messages) == 0 {
 			return
 		}
@@ -171,6 +176,18 @@ func clones(messages []*Message) []*Message {
 	return c
 }
 
+// sampled is of how many jobs of a batch one is timed in its stages: to ask for the time before and after each of them takes as long as
+// some of them do.
+const sampled = 16
+
+// timed is stage, with the time that it takes.
+func (w *walker) timed(ctx context.Context, stage NamedStage, messages []*Message, count *StageSums) ([]*Message, error) {
+	start := time.Now()
+	passed, err := w.stage(ctx, stage, messages, count)
+	count.Took.Note(time.Since(start))
+	return passed, err
+}
+
 // stage takes a job's messages through one stage. When it fails one of them it fails them all: none
 // is published before all have passed the stages.
 func (w *walker) stage(ctx context.Context, stage NamedStage, messages []*Message, count *StageSums) ([]*Message, error) {
@@ -190,7 +207,7 @@ func (w *walker) stage(ctx context.Context, stage NamedStage, messages []*Messag
 			count.Dropped++
 			continue
 		case err != nil:
-			*count = StageSums{In: count.In, Dropped: count.Dropped, Failed: count.In - count.Dropped}
+			count.Added, count.Flagged, count.Failed = 0, 0, count.In-count.Dropped
 			return nil, fmt.Errorf("stage %s: %w", stage.Name, err)
 		}
 		switch {
@@ -212,7 +229,7 @@ func (w *walker) stage(ctx context.Context, stage NamedStage, messages []*Messag
 }
 
 // book enters what a stage, at its place in the pipelines of b, did with job i.
-func (w *walker) book(b *Branch, place, i int, count StageSums, err error) {
+func (w *walker) book(b *Branch, place, i int, count *StageSums, err error) {
 	for _, p := range b.Pipelines {
 		if !w.wants(p, i) {
 			continue

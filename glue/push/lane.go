@@ -163,11 +163,13 @@ func (h *host) carry(l *load) ([]error, fate) {
 		parts = h.split(requests, h.skip(l.ctx, requests, answers, todo))
 	}
 	deliveries := make([]delivery, len(parts))
+	start := time.Now()
 	together(len(parts), func(o int) {
 		d := &deliveries[o]
 		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], epoch: l.epoch, trial: l.trial, again: len(l.debts) > 0}
 		d.deliver(l.ctx)
 	})
+	h.time(time.Since(start))
 	var f fate
 	for o := range deliveries {
 		if deliveries[o].fate.reason != nil {
@@ -175,6 +177,13 @@ func (h *host) carry(l *load) ([]error, fate) {
 		}
 	}
 	return answers, f
+}
+
+// time books how long a load took.
+func (h *host) time(took time.Duration) {
+	sums := glue.HostSums{Name: h.name}
+	sums.Took.Note(took)
+	h.backlog.ledger.AddHost(sums)
 }
 
 // skip returns what of todo somebody listens to. The rest counts as accepted.

@@ -1,0 +1,59 @@
+package glue_test
+
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pushglue/glue"
+	"pushglue/glue/gluetest"
+)
+
+func TestTimesAreCountedUpToTheirBound(t *testing.T) {
+	for _, test := range []struct {
+		took   time.Duration
+		bucket int
+	}{
+		{-time.Second, 0},
+		{0, 0},
+		{1, 0},
+		{16 * time.Microsecond, 0},
+		{16*time.Microsecond + 1, 1},
+		{32 * time.Microsecond, 1},
+		{time.Millisecond, 6},
+		{time.Second, 16},
+		{glue.TimesBound(22), 22},
+		{glue.TimesBound(22) + 1, 23},
+		{math.MaxInt64, 23},
+	} {
+		var times glue.Times
+		times.Note(test.took)
+		if times.Bucket[test.bucket] != 1 || times.Count != 1 || times.Sum != max(test.took, 0) {
+			t.Errorf("%v: %+v, want bucket %d", test.took, times, test.bucket)
+		}
+	}
+}
+
+// TestTheLedgerHasTimes of what a job goes through.
+func TestTheLedgerHasTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := glue.NamedStage{Name: "slow", Stage: stage(func(*glue.Message) error { time.Sleep(time.Second); return nil })}
+		pub := &gluetest.Publisher{}
+		e := start(t, glue.Config{}, glue.Pipeline{Name: "p", Stages: []glue.NamedStage{slow}, Publisher: pub})
+		e.put("one", "two")
+		time.Sleep(3 * time.Second)
+		e.end()
+		sums := e.ledger.Sums()
+		p := sums.Pipelines[0]
+		if took := p.Stages[0].Took; took.Count != 1 || took.Sum != time.Second {
+			t.Errorf("stage: %+v, want the first job", took)
+		}
+		if took := p.Publish.Took; took.Count != 1 {
+			t.Errorf("publisher: %+v, want a batch", took)
+		}
+		if waited, took := sums.Feeds[0].Waited, sums.Feeds[0].Took; waited.Count != 2 || took.Count != 2 || took.Sum != 4*time.Second {
+			t.Errorf("waited %+v, took %+v, want two jobs of 2s", waited, took)
+		}
+	})
+}
