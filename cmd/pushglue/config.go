@@ -15,6 +15,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 
+	"pushglue/glue/metrics"
 	"pushglue/glue/push"
 	"pushglue/glue/thoonk"
 )
@@ -53,7 +54,11 @@ type config struct {
 	Lease                 time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
 	LeaseOthers           time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
 	Standby               bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
-	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez, /ledger and /hosts; empty for nowhere"`
+	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez, /metrics, /ledger and /hosts; empty for nowhere"`
+	MetricsInterval       time.Duration `split_words:"true" default:"10s" desc:"how often Redis and the push hosts are asked for what they count, which is compared with the ledger and shown"`
+	StatsdAddr            string        `split_words:"true" desc:"HOST:PORT of a statsd daemon that gets the numbers of /metrics, over UDP; none by default"`
+	StatsdPrefix          string        `split_words:"true" default:"pushglue." desc:"what the names of its numbers begin with"`
+	StatsdTags            string        `split_words:"true" default:"plain" desc:"how it gets labels: plain (in the name, for Graphite), influx or datadog"`
 	LogLevel              string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
 
@@ -85,6 +90,10 @@ func readConfig() (config, error) {
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
 	_, _, err = net.SplitHostPort(c.HTTPAddr)
 	check(c.HTTPAddr == "" || err == nil, "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
+	_, _, err = net.SplitHostPort(c.StatsdAddr)
+	check(c.StatsdAddr == "" || err == nil, "STATSD_ADDR", "%q is no address such as 127.0.0.1:8125", c.StatsdAddr)
+	_, err = metrics.ParseStatsdTags(c.StatsdTags)
+	check(err == nil, "STATSD_TAGS", "%v", err)
 	check(c.MaxPayload >= 1 && c.MaxPayload <= maxLine, "MAX_PAYLOAD", "%d is not from 1 to %d", c.MaxPayload, maxLine)
 	check(c.Batch >= 1 && c.Batch <= 1000, "BATCH", "%d is not from 1 to 1000", c.Batch)
 	check(c.InFlight >= 4*c.Batch, "IN_FLIGHT", "%d is less than 4 batches of %d", c.InFlight, c.Batch)
@@ -96,7 +105,7 @@ func readConfig() (config, error) {
 	for _, d := range []struct {
 		name string
 		d    time.Duration
-	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"PUSH_DEADLINE", c.PushDeadline}, {"PUSH_RESOLVE", c.PushResolve}, {"REPLAY_TIME", c.ReplayTime}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}} {
+	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"PUSH_DEADLINE", c.PushDeadline}, {"PUSH_RESOLVE", c.PushResolve}, {"REPLAY_TIME", c.ReplayTime}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}, {"METRICS_INTERVAL", c.MetricsInterval}} {
 		check(d.d > 0, d.name, "%s is not more than 0s", d.d)
 	}
 	return c, errors.Join(errs...)

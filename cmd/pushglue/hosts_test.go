@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
@@ -257,7 +258,7 @@ func TestRolesAreChangedFromHere(t *testing.T) {
 	}
 	defer p.Close()
 	name := p.Hosts()[0].Name
-	h := handler("glue1", new(glue.Ledger), p, zerolog.Nop())
+	h := handler("glue1", new(glue.Ledger), p, prometheus.NewRegistry(), zerolog.Nop())
 	good := fmt.Sprintf(`{"host":%q,"role":"drain"}`, name)
 	for what, test := range map[string]struct {
 		method, host, from, kind, body string

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
+	"pushglue/glue/metrics"
 	"pushglue/glue/push"
 )
 
@@ -18,7 +20,7 @@ import (
 type server struct{ http *http.Server }
 
 // serve listens at addr and answers until close. An empty addr is no server.
-func serve(addr string, ledger *glue.Ledger, hosts *push.Publisher, log zerolog.Logger) (server, error) {
+func serve(addr string, h http.Handler, log zerolog.Logger) (server, error) {
 	if addr == "" {
 		return server{}, nil
 	}
@@ -29,7 +31,7 @@ func serve(addr string, ledger *glue.Ledger, hosts *push.Publisher, log zerolog.
 	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
 		log.Warn().Stringer("address", listener.Addr()).Msg("the daemon's HTTP can be reached from elsewhere: it asks for no password, and tells names and counts")
 	}
-	s := server{&http.Server{Handler: handler(hostOf(addr), ledger, hosts, log), ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}}
+	s := server{&http.Server{Handler: h, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error().Err(err).Msg("the daemon's HTTP ended")
@@ -44,8 +46,9 @@ func (s server) close() {
 	}
 }
 
-// handler of a server that is called own answers /livez while the process lives, /ledger with its sums, and /hosts (http_hosts.go).
-func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, log zerolog.Logger) http.Handler {
+// handler of a server that is called own answers /livez while the process lives, /metrics for Prometheus, /ledger with its sums, and
+// /hosts (http_hosts.go).
+func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, numbers *prometheus.Registry, log zerolog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
@@ -56,6 +59,7 @@ func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, log zerolog
 			log.Debug().Err(err).Msg("cannot answer /ledger")
 		}
 	})
+	mux.Handle("GET /metrics", metrics.Handler(numbers))
 	desk := hostsDesk{hosts, log}
 	mux.Handle("GET /hosts", ownHost(own, desk.show))
 	mux.Handle("POST /hosts", ownHost(own, desk.change))

@@ -16,6 +16,7 @@ import (
 
 	"pushglue/cmd/pushglue/bench"
 	"pushglue/glue"
+	"pushglue/glue/metrics"
 	"pushglue/glue/thoonk"
 )
 
@@ -83,12 +84,12 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	}
 
 	if meter != nil {
-		meter.Watch(feeds, w.pipelines)
+		meter.Watch(asFeeds(feeds), w.pipelines)
 	}
 
 	// The engine.
 	g, err := glue.New(glue.Config{
-		Feeds: feeds, Pipelines: w.pipelines, Ledger: ledger, Log: log,
+		Feeds: asFeeds(feeds), Pipelines: w.pipelines, Ledger: ledger, Log: log,
 		Batch: c.Batch, InFlight: c.InFlight, Attempts: c.Attempts, RetryBudget: c.RetryBudget, Drain: c.Drain,
 		Flush: w.flush,
 	})
@@ -103,8 +104,10 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	}
 	defer unfollow()
 
-	// The daemon's own HTTP.
-	server, err := serve(c.HTTPAddr, ledger, w.push, log)
+	// What is measured, and the daemon's own HTTP.
+	numbers := measure(c, metrics.Sources{Ledger: ledger, Feeds: feeds, Hosts: w.push}, log)
+	defer numbers.end()
+	server, err := serve(c.HTTPAddr, handler(hostOf(c.HTTPAddr), ledger, w.push, numbers.registry, log), log)
 	if err != nil {
 		return err
 	}
@@ -191,8 +194,8 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 	l.Debug().Msgf("redis: "+format, v...)
 }
 
-func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]glue.Feed, error) {
-	feeds := make([]glue.Feed, len(names))
+func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]*thoonk.Feed, error) {
+	feeds := make([]*thoonk.Feed, len(names))
 	for i, name := range names {
 		options := []thoonk.Option{thoonk.WithLease(c.Lease, c.LeaseOthers)}
 		if c.Standby {
@@ -205,6 +208,15 @@ func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]glue.Feed
 		feeds[i] = feed
 	}
 	return feeds, nil
+}
+
+// asFeeds returns feeds as the engine wants them.
+func asFeeds(feeds []*thoonk.Feed) []glue.Feed {
+	list := make([]glue.Feed, len(feeds))
+	for i, feed := range feeds {
+		list[i] = feed
+	}
+	return list
 }
 
 func openFeed(rdb redis.UniversalClient, c config, name string, options ...thoonk.Option) (*thoonk.Feed, error) {

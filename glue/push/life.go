@@ -38,9 +38,14 @@ func (h *host) newLife(ctx context.Context, process string) life {
 	if err == nil && json.Unmarshal(text, &totals) == nil && totals.Uptime != nil {
 		l.born, l.published = time.Now().Add(-time.Duration(*totals.Uptime)*time.Second), totals.Published
 	}
-	l.sent = h.flying.Load() // in this order: what is counted meanwhile counts twice, and not never
-	l.sent += h.accepted.Load()
+	l.sent = h.sent()
 	return l
+}
+
+// sent returns how many requests the host may have taken by now, at most.
+func (h *host) sent() int64 {
+	flying := h.flying.Load() // first: what is counted meanwhile counts twice, and not never
+	return flying + h.accepted.Load()
 }
 
 // continues reports whether l has the memory of before. Uptimes are whole seconds, so a host that was restarted as soon as it

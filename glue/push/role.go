@@ -14,6 +14,9 @@ const (
 	Out   Role = "out"   // it is sent nothing, like one that is down
 )
 
+// Roles returns all of them.
+func Roles() []Role { return []Role{In, Drain, Out} }
+
 // ParseRole returns the role called name.
 func ParseRole(name string) (Role, error) {
 	switch r := Role(name); r {

@@ -46,6 +46,9 @@ func (h *host) status() HostStatus {
 	return s
 }
 
+// States returns what HostStatus.State can be.
+func States() []string { return []string{up.String(), behind.String(), silent.String()} }
+
 // String returns the state as people are told.
 func (s state) String() string {
 	switch s {

@@ -1,14 +1,8 @@
 package push
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -21,9 +15,12 @@ type HostReport struct {
 	HostStatus
 	Ready    bool   `json:"ready"`
 	NotReady string `json:"notReady,omitempty"` // why
-	Readers  int64  `json:"readers"`
-	Channels int64  `json:"channels"`
-	Stored   int64  `json:"stored"` // messages in its memory
+	Totals
+
+	// Requests of this daemon that the host took, since the daemon has it: Accepted at least, before it was asked, and Sent at most,
+	// after it had answered. Published tells of others as well, and of the time before.
+	Accepted int64 `json:"accepted"`
+	Sent     int64 `json:"sent"`
 }
 
 // Survey asks all hosts at once how they are.
@@ -54,44 +51,14 @@ func (h *host) survey(ctx context.Context, into *HostReport) error {
 	if _, err := h.get(ctx, h.askers, "healthz"); err != nil {
 		return fmt.Errorf("its /healthz: %w", err)
 	}
+	into.Accepted = h.accepted.Load()
 	text, err := h.get(ctx, h.askers, "channels-stats")
+	into.Sent = h.sent()
 	if err == nil {
-		err = h.module.readTotals(text, into)
+		into.Totals, err = h.module.readTotals(text)
 	}
 	if err != nil {
 		return fmt.Errorf("its /channels-stats: %w", err)
-	}
-	return nil
-}
-
-var errTotals = errors.New("answers something else than the module's totals: does it run another module?")
-
-// readTotals reads the totals in a host's statistics, which are JSON of push-stream and lines such as "channels: 2" of Nchan.
-func (m Module) readTotals(text []byte, into *HostReport) error {
-	totals := map[string]json.Number{}
-	readers, channels, stored := "subscribers", "channels", "stored messages"
-	if m == PushStream {
-		stored = "stored_messages"
-		var all map[string]json.RawMessage
-		if err := json.Unmarshal(text, &all); err != nil {
-			return errTotals
-		}
-		for _, name := range []string{readers, channels, stored} {
-			totals[name] = json.Number(bytes.Trim(all[name], `"`)) // some versions quote numbers
-		}
-	} else {
-		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-			if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
-				totals[strings.TrimSpace(name)] = json.Number(strings.TrimSpace(value))
-			}
-		}
-	}
-	for name, number := range map[string]*int64{readers: &into.Readers, channels: &into.Channels, stored: &into.Stored} {
-		n, err := strconv.ParseInt(totals[name].String(), 10, 64)
-		if err != nil {
-			return errTotals
-		}
-		*number = n
 	}
 	return nil
 }

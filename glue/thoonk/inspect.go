@@ -46,6 +46,7 @@ var ErrNoJob = errors.New("no such job")
 type Counts struct {
 	Queued, Claimed, Stalled int64
 
+	Lost      int64 // jobs in no state, at least: see the method Lost. A worker of thoonk.py has a job there for a moment when it claims it.
 	Cancelled int64 // jobs in the feed that were cancelled at least once
 	Put       int64 // jobs ever put
 	Finished  int64 // jobs ever finished
@@ -59,6 +60,7 @@ func (f *Feed) Counts(ctx context.Context) (Counts, error) {
 	queued := tx.LLen(ctx, k.ids)
 	claimed := tx.ZCard(ctx, k.claimed)
 	stalled := tx.SCard(ctx, k.stalled)
+	held := tx.HLen(ctx, k.items)
 	cancelled := tx.HLen(ctx, k.cancelled)
 	put := tx.Get(ctx, k.publishes)
 	finished := tx.Get(ctx, k.finishes)
@@ -66,6 +68,7 @@ func (f *Feed) Counts(ctx context.Context) (Counts, error) {
 		return Counts{}, f.failed("count jobs of", err)
 	}
 	counts := Counts{Queued: queued.Val(), Claimed: claimed.Val(), Stalled: stalled.Val(), Cancelled: cancelled.Val()}
+	counts.Lost = max(0, held.Val()-counts.Queued-counts.Claimed-counts.Stalled)
 	var err error
 	if counts.Put, err = counter(put); err != nil {
 		return Counts{}, f.failed("count jobs of", err)
