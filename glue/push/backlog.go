@@ -31,6 +31,7 @@ type backlog struct {
 	hosts    []*host   // another slice when they change
 	slots    int       // numbers of hosts, of which every batch in batches has the answers
 	vacant   []int     // those of them that are nobody's
+	leaving  []*host   // that were removed, and of which is not known yet what they have missed
 	epochs   int       // of all hosts together, so that none comes twice
 	batches  []*batch  // in order; the numbers are consecutive
 	next     uint64    // number of the next batch
@@ -128,7 +129,12 @@ func (l *backlog) trim() {
 			return
 		}
 		for _, h := range l.hosts {
-			h.miss(b)
+			h.miss(b, errOld)
+		}
+		for _, h := range l.leaving {
+			if b.number < h.last.batch {
+				h.miss(b, errRemoved)
+			}
 		}
 		l.batches[0] = nil
 		l.batches = l.batches[1:]

@@ -49,6 +49,7 @@ type host struct {
 	role      Role
 	gone      bool               // it was removed
 	last      cursor             // behind what it can have missed then
+	ended     bool               // so has its lane
 	trial     time.Time          // of a host that is down: when it gets the next message, if it refuses
 	trials    int                // that failed in a row
 	busy      bool               // something is on its way
@@ -58,6 +59,7 @@ type host struct {
 	flight    cursor             // up to here it is on its way
 	owed      []debt             // what it gets again, beside the order
 	paid      bool               // some of that was taken last
+	most      int                // of that, at once, when there is something else
 	replay    cursor             // up to here it gets what it had already
 	epoch     int                // another one after each rewind
 	life      life               // as it was seen last
@@ -91,7 +93,7 @@ type carrier interface {
 // newHost returns a host that is up.
 func newHost(s site, l *backlog, c Config) *host {
 	h := &host{
-		name: s.name(), site: s, module: c.Module, backlog: l, since: time.Now(), role: In,
+		name: s.name(), site: s, module: c.Module, backlog: l, since: time.Now(), role: In, most: fewDebts,
 		pinger: c.Transport, askers: c.Transport, timeout: c.Timeout, deadline: c.Deadline, wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
 	}
 	c.TLS = s.config(c.TLS)
@@ -130,7 +132,7 @@ func (h *host) lacks(b *batch, index int) bool {
 
 // miss moves the host past a batch that is kept no longer, and counts what it never got of it. What is on its way
 // is counted when that is known.
-func (h *host) miss(b *batch) {
+func (h *host) miss(b *batch, reason error) {
 	var missed int64
 	for i := range b.requests {
 		c, r := cursor{b.number, i}, &b.requests[i]
@@ -145,19 +147,25 @@ func (h *host) miss(b *batch) {
 		}
 		return isOver
 	})
-	h.bookMissed(missed, errOld)
+	h.bookMissed(missed, reason)
 	if past := (cursor{batch: b.number + 1}); h.at.before(past) {
 		h.at = past
 	}
 }
 
-// missAll counts what the host lacks, up to a place, and will not get any more.
-func (h *host) missAll(last cursor) {
+// missAll counts what the host lacks up to a place, and will not get any more. It reports whether that is all: of what is open
+// nobody knows whether it will be published.
+func (h *host) missAll(last cursor, reason error) bool {
 	for _, b := range h.backlog.batches {
-		if !b.open && b.number < last.batch { // what is open may not be published
-			h.miss(b)
+		switch {
+		case b.number >= last.batch:
+			return true
+		case b.open:
+			return false
 		}
+		h.miss(b, reason)
 	}
+	return true
 }
 
 func (h *host) wakeUp() {

@@ -46,6 +46,7 @@ func (p *Publisher) change(sites []site) (gone []*host) {
 		}
 	}
 	p.hosts = stay
+	p.leaving = append(p.leaving, gone...)
 	for _, h := range gone {
 		h.gone, h.last = true, p.end()
 		h.leave()
@@ -73,7 +74,7 @@ func (p *Publisher) enter(s site) *host {
 	return h
 }
 
-// retire ends the lanes of hosts that are gone. What they lack then they have missed.
+// retire ends the lanes of hosts that are gone.
 func (p *Publisher) retire(gone []*host) {
 	var ends sync.WaitGroup
 	for _, h := range gone {
@@ -89,9 +90,20 @@ func (p *Publisher) retire(gone []*host) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range gone {
-		h.missAll(h.last)
-		p.vacant = append(p.vacant, h.number)
+		h.ended = true
 	}
+	p.part()
+}
+
+// part counts what hosts that were removed have missed, and gives away their numbers when that is all.
+func (l *backlog) part() {
+	l.leaving = slices.DeleteFunc(l.leaving, func(h *host) bool {
+		isAll := h.ended && h.missAll(h.last, errRemoved)
+		if isAll {
+			l.vacant = append(l.vacant, h.number)
+		}
+		return isAll
+	})
 }
 
 // giveUp ends what is on its way.

@@ -19,9 +19,9 @@ func pauseOf(attempt int) time.Duration {
 // maxLoad bounds what a lane takes at once.
 const maxLoad = 1024
 
-// maxDebts bounds what it sends again at once when there is something else, which is its turn then. Each that is refused once more costs a
-// connection.
-const maxDebts = 8
+// fewDebts is what it sends again at once when there is something else, which is its turn then, and the host goes on refusing: each
+// refusal costs a connection. While it refuses none it gets twice as many each time.
+const fewDebts = 8
 
 // load is what a lane takes to its host at once.
 type load struct {
@@ -95,7 +95,7 @@ func (h *host) tryTake(stop context.Context) (load, <-chan time.Time) {
 	case n == 0:
 		l.debts = h.takeDebts(maxLoad)
 	case l.trial == 0 && !h.paid:
-		l.debts = h.takeDebts(maxDebts)
+		l.debts = h.takeDebts(h.most)
 	}
 	if h.paid = len(l.debts) > 0; h.paid {
 		l.places = placesOf(l.debts)
@@ -242,6 +242,7 @@ func (h *host) commit(l *load, answers []error, f fate) {
 }
 
 func (h *host) commitDebts(l *load, answers []error) {
+	h.most = min(2*h.most, maxLoad)
 	for j, d := range l.debts {
 		switch answer := answers[j]; {
 		case errors.Is(answer, errUnsent):
@@ -249,6 +250,9 @@ func (h *host) commitDebts(l *load, answers []error) {
 		default:
 			d.answered(h.number, d.index, answer)
 			h.refused(d, answer)
+			if answer != nil {
+				h.most = fewDebts
+			}
 		}
 	}
 }
@@ -345,8 +349,12 @@ func isPassing(answer error) bool {
 	return answer != nil && !errors.Is(answer, errUnsent) && !glue.IsPermanent(answer)
 }
 
-// errOld is why a host does not get what the backlog has no more.
-var errOld = errors.New("older than what is kept")
+// Why a host does not get a message.
+var (
+	errOld     = errors.New("older than what is kept")
+	errRemoved = errors.New("the host was removed")
+	errClosed  = errors.New("the daemon stops")
+)
 
 // bookMissed counts what the host lacks and will not get any more, and why, and logs it now and then.
 func (h *host) bookMissed(n int64, reason error) {

@@ -258,3 +258,26 @@ func TestARefusalForGoodThatNobodyWaitsFor(t *testing.T) {
 		}
 	})
 }
+
+// TestAfterATroubleNothingIsMissed by a host that takes all that comes, and refused some of it for a while.
+func TestAfterATroubleNothingIsMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := startWith(t, push.Config{Policy: push.Any, Recent: push.Recent{Messages: 1_000_000, Time: 20 * time.Second}}, "one", "two")
+		begin := time.Now()
+		h.set("two", func(r *http.Request, body string) (*http.Response, error) {
+			glue.Sleep(r.Context(), time.Millisecond)
+			if time.Since(begin) < 3*time.Second && strings.HasSuffix(body, "7") {
+				return httpmock.NewStringResponse(500, ""), nil
+			}
+			return httpmock.NewStringResponse(200, ""), nil
+		})
+		for _, body := range numbers(25_000) {
+			h.wantPublished(body)
+			time.Sleep(time.Millisecond)
+		}
+		if s := h.status("two"); s.Owed > 0 {
+			t.Errorf("two is owed %d messages still", s.Owed)
+		}
+		h.wantNothingMissed()
+	})
+}

@@ -132,6 +132,7 @@ func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outco
 		p.mu.Lock()
 	}
 	b.open = false
+	defer p.part()
 	for i := range b.requests {
 		outcomes[i] = p.outcome(b, i, ctx.Err())
 		switch {
@@ -349,6 +350,6 @@ func (p *Publisher) close() {
 	defer p.mu.Unlock()
 	for _, h := range p.hosts {
 		h.close()
-		h.missAll(p.end())
+		h.missAll(p.end(), errClosed)
 	}
 }
