@@ -77,6 +77,11 @@ func TestErrors(t *testing.T) {
 		"wrong number":   {"check", []string{"BATCH=many"}, "", 1, `pushglue: PUSHGLUE_BATCH: "many" is no whole number\n`},
 		"wrong duration": {"check", []string{"DRAIN=10"}, "", 1, `pushglue: PUSHGLUE_DRAIN: "10" is no duration such as 500ms, 5s or 2m\n`},
 		"wrong address":  {"check", []string{"HTTP_ADDR=foo"}, "", 1, `pushglue: PUSHGLUE_HTTP_ADDR: "foo" is no address such as 127.0.0.1:9070\n`},
+		"wrong ports":    {"check", []string{"HTTP_ADDR=127.0.0.1:99999", "STATSD_ADDR=h:statsd"}, "", 1, `pushglue: PUSHGLUE_HTTP_ADDR: "127.0.0.1:99999" is no address .*\nPUSHGLUE_STATSD_ADDR: "h:statsd" is no address .*\n`},
+		"wrong port":     {"check", []string{"PUSH_HOSTS=http://h:99999"}, "", 1, `pushglue: PUSHGLUE_PUSH_HOSTS: push host 1 of 1: h:99999: a port is a number from 1 to 65535\n`},
+		"no lease":       {"check", []string{"LEASE=500ms", "LEASE_OTHERS=1ms"}, "", 1, `pushglue: PUSHGLUE_LEASE: 500ms is less than 1s\nPUSHGLUE_LEASE_OTHERS: 1ms is less than 1s; 0s leaves the claims of others alone\n`},
+		"no time":        {"check", []string{"DRAIN=0s"}, "", 1, `pushglue: PUSHGLUE_DRAIN: 0s is not more than 0s; want a duration such as 5s\n`},
+		"wrong tags":     {"check", []string{"STATSD_TAGS=dots"}, "", 1, `pushglue: PUSHGLUE_STATSD_TAGS: "dots" is none of plain, influx, datadog\n`},
 		"malformed and wrong": {
 			"check",
 			[]string{"BATCH=many", "DRAIN=10", "ATTEMPTS=x", "LOG_LEVEL=loud"},

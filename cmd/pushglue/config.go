@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -88,10 +89,8 @@ func readConfig() (config, error) {
 	check(err == nil, "PUSH_AUTHORIZATION", "%v", err)
 	_, err = c.level()
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
-	_, _, err = net.SplitHostPort(c.HTTPAddr)
-	check(c.HTTPAddr == "" || err == nil, "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
-	_, _, err = net.SplitHostPort(c.StatsdAddr)
-	check(c.StatsdAddr == "" || err == nil, "STATSD_ADDR", "%q is no address such as 127.0.0.1:8125", c.StatsdAddr)
+	check(c.HTTPAddr == "" || isAddress(c.HTTPAddr), "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
+	check(c.StatsdAddr == "" || isAddress(c.StatsdAddr), "STATSD_ADDR", "%q is no address such as 127.0.0.1:8125", c.StatsdAddr)
 	_, err = metrics.ParseStatsdTags(c.StatsdTags)
 	check(err == nil, "STATSD_TAGS", "%v", err)
 	check(c.MaxPayload >= 1 && c.MaxPayload <= maxLine, "MAX_PAYLOAD", "%d is not from 1 to %d", c.MaxPayload, maxLine)
@@ -100,15 +99,25 @@ func readConfig() (config, error) {
 	check(c.PushConnections >= 1 && c.PushConnections <= 64, "PUSH_CONNECTIONS", "%d is not from 1 to 64", c.PushConnections)
 	check(c.ReplayMessages >= 0, "REPLAY_MESSAGES", "%d is less than 0", c.ReplayMessages)
 	check(c.Lease >= time.Second, "LEASE", "%s is less than 1s", c.Lease)
-	check(c.LeaseOthers >= 0, "LEASE_OTHERS", "%s is less than 0s", c.LeaseOthers)
+	check(c.LeaseOthers == 0 || c.LeaseOthers >= time.Second, "LEASE_OTHERS", "%s is less than 1s; 0s leaves the claims of others alone", c.LeaseOthers)
 	check(c.Attempts >= 1, "ATTEMPTS", "%d is less than 1", c.Attempts)
 	for _, d := range []struct {
 		name string
 		d    time.Duration
 	}{{"PUSH_TIMEOUT", c.PushTimeout}, {"PUSH_DEADLINE", c.PushDeadline}, {"PUSH_RESOLVE", c.PushResolve}, {"REPLAY_TIME", c.ReplayTime}, {"RETRY_BUDGET", c.RetryBudget}, {"DRAIN", c.Drain}, {"METRICS_INTERVAL", c.MetricsInterval}} {
-		check(d.d > 0, d.name, "%s is not more than 0s", d.d)
+		check(d.d > 0, d.name, "%s is not more than 0s; want a duration such as 5s", d.d)
 	}
 	return c, errors.Join(errs...)
+}
+
+// isAddress reports whether text is HOST:PORT, with a port that there can be.
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
 }
 
 // read reads the environment. Values of a wrong form come back as errors, and count as not set.

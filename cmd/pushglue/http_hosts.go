@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -78,7 +79,7 @@ func (d hostsDesk) change(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isFromHere reports whether this machine asks, and no proxy on it for somebody else.
+// isFromHere reports whether this machine asks, and no proxy on it for somebody else that says so, as few do by themselves.
 func isFromHere(r *http.Request) bool {
 	if r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || r.Header.Get("Via") != "" {
 		return false
@@ -123,7 +124,7 @@ func (d hostsDesk) answer(w http.ResponseWriter, status int, v any) {
 func ownHost(own string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostOf(r.Host)
-		if net.ParseIP(name) == nil && name != "localhost" && (own == "" || name != own) {
+		if net.ParseIP(name) == nil && !strings.EqualFold(name, "localhost") && (own == "" || !strings.EqualFold(name, own)) {
 			hostsDesk{}.refuse(w, http.StatusMisdirectedRequest, fmt.Errorf("ask by address, or as localhost, not as %q", name))
 			return
 		}

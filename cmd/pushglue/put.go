@@ -131,6 +131,9 @@ func (p *putting) file(ctx context.Context, name string, stdin io.Reader) error 
 		return p.lines(ctx, "standard input", stdin)
 	}
 	f, err := os.Open(name)
+	if _, isTime := time.ParseDuration(name); err != nil && isTime == nil && p.wait > 0 {
+		return fmt.Errorf("%w; how long to wait is written --wait=%s", err, name)
+	}
 	if err != nil {
 		return err
 	}

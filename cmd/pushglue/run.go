@@ -197,7 +197,7 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 func openFeeds(rdb redis.UniversalClient, c config, names []string) ([]*thoonk.Feed, error) {
 	feeds := make([]*thoonk.Feed, len(names))
 	for i, name := range names {
-		options := []thoonk.Option{thoonk.WithLease(c.Lease, c.LeaseOthers)}
+		options := []thoonk.Option{thoonk.WithLease(max(c.Lease, time.Second), c.LeaseOthers)}
 		if c.Standby {
 			options = append(options, thoonk.WithStandby())
 		}

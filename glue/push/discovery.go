@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rs/zerolog"
 
@@ -195,8 +196,8 @@ func parseFile(text string) ([]entry, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		if host, _, ok := strings.Cut(line, " #"); ok {
-			line = strings.TrimSpace(host)
+		if end := strings.IndexFunc(line, unicode.IsSpace); end > 0 && strings.HasPrefix(strings.TrimSpace(line[end:]), "#") {
+			line = line[:end]
 		}
 		e, err := parseEntry(line)
 		if err == nil {

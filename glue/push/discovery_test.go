@@ -184,7 +184,7 @@ func TestHostsByFile(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		write("# the hosts\n\nhttp://one:9080 # first\r\n  http://two:9080/")
+		write("# the hosts\n\nhttp://one:9080\t# first\r\n  http://two:9080/")
 		f := follow(t, &push.Discovery{File: path})
 		f.want(1, "http://one:9080", "http://two:9080")
 		first := f.handed()[0]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -75,6 +76,11 @@ func parseTargets(targets []Target) ([]site, error) {
 	return sites, nil
 }
 
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
 // parseBase never quotes what can have credentials in it.
 func parseBase(base string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(base))
@@ -89,6 +95,8 @@ func parseBase(base string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s: want a base URL without query, such as http://10.0.0.1:9080", u.Host)
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return nil, fmt.Errorf("%q: want a base URL such as http://10.0.0.1:9080", base)
+	case u.Port() != "" && !isPort(u.Port()):
+		return nil, fmt.Errorf("%s: a port is a number from 1 to 65535", u.Host)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	return u, nil

@@ -17,15 +17,15 @@ const maxSize = 64 << 10
 
 // Lookup returns the secret in the environment variable called name or, without it, in the file whose path is in
 // name_FILE, as container platforms hand secrets out. White space around it is not part of it. from
-// says where it was. Errors do not quote it; both variables together are one.
+// says where it was. Errors do not quote it; both variables together are one, unless the first is empty, as compose files set it.
 func Lookup(name string) (text, from string, err error) {
 	twin := name + "_FILE"
 	value, inEnvironment := os.LookupEnv(name)
 	path := os.Getenv(twin)
 	switch {
-	case inEnvironment && path != "":
+	case value != "" && path != "":
 		return "", "", fmt.Errorf("%s and %s are both set; choose one", name, twin)
-	case inEnvironment:
+	case inEnvironment && path == "":
 		return strings.TrimSpace(value), "environment variable " + name, nil
 	case path == "":
 		return "", "", fmt.Errorf("environment variable %s %w, nor is %s", name, ErrNotSet, twin)

@@ -27,7 +27,7 @@ func TestLookup(t *testing.T) {
 		"variable":   {map[string]string{"S": "hidden\n"}, "hidden", "environment variable S", ""},
 		"file":       {map[string]string{"S_FILE": file}, "hidden", "file " + file, ""},
 		"both":       {map[string]string{"S": "hidden", "S_FILE": file}, "", "", "S and S_FILE are both set; choose one"},
-		"empty too":  {map[string]string{"S": "", "S_FILE": file}, "", "", "S and S_FILE are both set; choose one"},
+		"empty too":  {map[string]string{"S": "", "S_FILE": file}, "hidden", "file " + file, ""},
 		"empty file": {map[string]string{"S": "hidden", "S_FILE": ""}, "hidden", "environment variable S", ""},
 		"neither":    {nil, "", "", "environment variable S is not set, nor is S_FILE"},
 		"no file":    {map[string]string{"S_FILE": "no/such"}, "", "", "S_FILE: open no/such: no such file or directory"},
