@@ -125,12 +125,14 @@ func newLine(c Config, feed Feed) (*line, error) {
 		return nil, err
 	}
 	c.Ledger.AddFeed(FeedSums{Name: feed.Name()})
+	works := newWorks(feed.Name())
 	return &line{
 		nozzle: &nozzle{
-			feed: feed, limit: c.Batch, ledger: c.Ledger, log: log,
+			feed: feed, limit: c.Batch, ledger: c.Ledger, works: works, log: log,
 			room: semaphore.NewWeighted(int64(c.InFlight)),
 		},
 		transformer: newTransformer(pipelines, c.Ledger, log),
+		works:       works,
 		shadows:     shadows,
 		ledger:      c.Ledger,
 		log:         log,

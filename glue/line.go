@@ -15,6 +15,7 @@ import (
 type line struct {
 	nozzle      *nozzle
 	transformer *transformer
+	works       *works
 	ledger      *Ledger
 	log         zerolog.Logger
 
@@ -50,7 +51,7 @@ func (l *line) run(stop, abort context.Context) error {
 			for _, s := range l.shadows {
 				l.startShadow(abort, s, b.jobs)
 			}
-			l.transformer.transform(abort, b)
+			l.transform(abort, b)
 			transformed <- b
 		}
 	}()
@@ -79,11 +80,11 @@ func (l *line) publish(stop, abort context.Context, b *batch, following <-chan *
 		b.giveUp()
 		return
 	}
-	b.publish(abort, l.ledger, isSingle)
+	l.hand(abort, b, isSingle)
 	if l.window > 0 {
 		l.gather(abort, b, following)
 	}
-	b.publish(abort, l.ledger, isCoalesced)
+	l.hand(abort, b, isCoalesced)
 	reason := b.unavailable()
 	if reason == nil {
 		return
@@ -94,9 +95,20 @@ func (l *line) publish(stop, abort context.Context, b *batch, following <-chan *
 			l.gaveUp = true
 			return
 		}
-		b.publish(abort, l.ledger, isAny)
+		l.hand(abort, b, isAny)
 	}
 	l.log.Info().Msg("messages are taken again")
+}
+
+func (l *line) transform(ctx context.Context, b *batch) {
+	defer l.works.begin("transform")()
+	l.transformer.transform(ctx, b)
+}
+
+// hand hands b's open messages in some pipelines to their publishers.
+func (l *line) hand(ctx context.Context, b *batch, some func(*Pipeline) bool) {
+	defer l.works.begin("publish")()
+	b.publish(ctx, l.ledger, some)
 }
 
 // gather adds to b the batches that follow it within the window. The messages of pipelines that coalesce
@@ -111,7 +123,7 @@ func (l *line) gather(abort context.Context, b *batch, following <-chan *batch) 
 			if !more {
 				return
 			}
-			next.publish(abort, l.ledger, isSingle)
+			l.hand(abort, next, isSingle)
 			b.merge(next)
 			last = next
 		case <-window.C:
@@ -181,9 +193,9 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 			l.nozzle.release(b)
 			return
 		}
-		l.transformer.transform(abort, b)
+		l.transform(abort, b)
 		b.apart()
-		b.publish(abort, l.ledger, isAny)
+		l.hand(abort, b, isAny)
 		b = l.settle(abort, b)
 		if b != nil && stop.Err() == nil && time.Now().After(deadline) {
 			waiting := b.take(waits)

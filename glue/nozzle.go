@@ -21,6 +21,7 @@ type nozzle struct {
 	feed   Feed
 	limit  int // jobs of one claim
 	ledger *Ledger
+	works  *works
 	log    zerolog.Logger
 
 	room *semaphore.Weighted // for jobs in flight
@@ -84,6 +85,7 @@ func (n *nozzle) claim(stop context.Context) ([]Job, uint64) {
 
 // tryClaim claims what there is. It waits first if the last claim took all that there was.
 func (n *nozzle) tryClaim(stop context.Context) ([]Job, error) {
+	defer n.works.begin("claim")()
 	if n.empty {
 		if err := n.feed.Wait(stop); err != nil {
 			return nil, err
@@ -129,6 +131,7 @@ func (n *nozzle) settle(abort context.Context, settlements []Settlement) {
 }
 
 func (n *nozzle) trySettle(settlements []Settlement) error {
+	defer n.works.begin("settle")()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	return n.feed.Settle(ctx, settlements)

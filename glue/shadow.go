@@ -20,6 +20,7 @@ func (l *line) startShadow(abort context.Context, s *shadow, jobs []Job) {
 	}
 	l.beside.Go(func() {
 		defer s.busy.Release(1)
+		defer l.works.begin("shadow")()
 		b := newBatch(jobs, 0, s.transformer.pipelines)
 		s.transformer.transform(abort, b)
 		b.publish(abort, l.ledger, isAny)

@@ -16,6 +16,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 
+	"pushglue/cmd/pushglue/alarm"
 	"pushglue/glue/metrics"
 	"pushglue/glue/push"
 	"pushglue/glue/thoonk"
@@ -55,11 +56,20 @@ type config struct {
 	Lease                 time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
 	LeaseOthers           time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
 	Standby               bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
-	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez, /metrics, /ledger and /hosts; empty for nowhere"`
+	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez, /readyz, /metrics, /ledger and /hosts; empty for nowhere"`
 	MetricsInterval       time.Duration `split_words:"true" default:"10s" desc:"how often Redis and the push hosts are asked for what they count, which is compared with the ledger and shown"`
 	StatsdAddr            string        `split_words:"true" desc:"HOST:PORT of a statsd daemon that gets the numbers of /metrics, over UDP; none by default"`
 	StatsdPrefix          string        `split_words:"true" default:"pushglue." desc:"what the names of its numbers begin with"`
 	StatsdTags            string        `split_words:"true" default:"plain" desc:"how it gets labels: plain (in the name, for Graphite), influx or datadog"`
+	Watchdog              time.Duration `split_words:"true" default:"2m" desc:"how long a batch may take in the stages or at a publisher before the daemon shows what it does and ends, so that its supervisor starts another; 0s for ever"`
+	AlertFailures         int           `split_words:"true" default:"100" desc:"how many jobs of a feed must fail within PUSHGLUE_ALERT_WINDOW to raise an alert; 0 for none"`
+	AlertWindow           time.Duration `split_words:"true" default:"1m" desc:"see there"`
+	AlertWebhook          string        `split_words:"true" desc:"a URL that alerts are POSTed to as JSON; a secret"`
+	AlertWebhookFile      string        `split_words:"true" desc:"a file with that URL in it, in the place of PUSHGLUE_ALERT_WEBHOOK"`
+	SentryDSN             string        `envconfig:"SENTRY_DSN" desc:"where in Sentry errors of the log are sent; a secret"`
+	SentryDSNFile         string        `envconfig:"SENTRY_DSN_FILE" desc:"a file with that DSN in it, in the place of PUSHGLUE_SENTRY_DSN"`
+	SentryEnvironment     string        `split_words:"true" default:"production" desc:"the environment that Sentry shows"`
+	SentrySample          float64       `split_words:"true" default:"1" desc:"share of errors that are sent to Sentry, more than 0 and up to 1"`
 	LogLevel              string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
 
@@ -91,6 +101,13 @@ func readConfig() (config, error) {
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
 	check(c.HTTPAddr == "" || isAddress(c.HTTPAddr), "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
 	check(c.StatsdAddr == "" || isAddress(c.StatsdAddr), "STATSD_ADDR", "%q is no address such as 127.0.0.1:8125", c.StatsdAddr)
+	check(c.Watchdog == 0 || c.Watchdog >= time.Second, "WATCHDOG", "%s is less than 1s; 0s is for ever", c.Watchdog)
+	check(c.AlertFailures >= 0, "ALERT_FAILURES", "%d is less than 0", c.AlertFailures)
+	check(c.AlertWindow >= time.Second, "ALERT_WINDOW", "%s is less than 1s", c.AlertWindow)
+	err = alarm.CheckWebhook(c.AlertWebhook)
+	check(c.AlertWebhook == "" || err == nil, "ALERT_WEBHOOK", "%v", err)
+	_, err = c.sentry()
+	check(err == nil, "SENTRY", "%v", err)
 	_, err = metrics.ParseStatsdTags(c.StatsdTags)
 	check(err == nil, "STATSD_TAGS", "%v", err)
 	check(c.MaxPayload >= 1 && c.MaxPayload <= maxLine, "MAX_PAYLOAD", "%d is not from 1 to %d", c.MaxPayload, maxLine)
@@ -214,14 +231,17 @@ func (c *config) level() (zerolog.Level, error) {
 	return zerolog.NoLevel, errors.New("unknown level")
 }
 
-// logger returns a logger that writes for people on a terminal and JSON elsewhere.
-func (c *config) logger(w io.Writer) zerolog.Logger {
+// logger returns a logger that writes for people on a terminal and JSON elsewhere. Others get every line as JSON.
+func (c *config) logger(w io.Writer, others ...io.Writer) zerolog.Logger {
 	level, err := c.level()
 	if err != nil {
 		level = zerolog.InfoLevel
 	}
 	if isTerminal(w) {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
+	}
+	if len(others) > 0 {
+		w = zerolog.MultiLevelWriter(append(others, w)...)
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }

@@ -12,13 +12,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
 	"pushglue/glue/gluetest"
 	"pushglue/glue/gluetest/service"
+	"pushglue/glue/metrics"
 	"pushglue/glue/push"
 )
 
@@ -258,7 +259,9 @@ func TestRolesAreChangedFromHere(t *testing.T) {
 	}
 	defer p.Close()
 	name := p.Hosts()[0].Name
-	h := handler("glue1", new(glue.Ledger), p, prometheus.NewRegistry(), zerolog.Nop())
+	numbers := measure(config{MetricsInterval: time.Hour}, metrics.Sources{Ledger: new(glue.Ledger), Hosts: p}, zerolog.Nop())
+	defer numbers.end()
+	h := handler("glue1", new(glue.Ledger), p, numbers, zerolog.Nop())
 	good := fmt.Sprintf(`{"host":%q,"role":"drain"}`, name)
 	for what, test := range map[string]struct {
 		method, host, from, kind, body string

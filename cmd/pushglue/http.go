@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
@@ -46,11 +46,20 @@ func (s server) close() {
 	}
 }
 
-// handler of a server that is called own answers /livez while the process lives, /metrics for Prometheus, /ledger with its sums, and
+// handler of a server that is called own answers /livez while the process lives, /readyz if it can work, /metrics for Prometheus, /ledger with its sums, and
 // /hosts (http_hosts.go).
-func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, numbers *prometheus.Registry, log zerolog.Logger) http.Handler {
+func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, numbers *measuring, log zerolog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		reasons := numbers.unready()
+		if len(reasons) > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, strings.Join(reasons, "\n"))
+			return
+		}
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) {
@@ -59,7 +68,7 @@ func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, numbers *pr
 			log.Debug().Err(err).Msg("cannot answer /ledger")
 		}
 	})
-	mux.Handle("GET /metrics", metrics.Handler(numbers))
+	mux.Handle("GET /metrics", metrics.Handler(numbers.registry))
 	desk := hostsDesk{hosts, log}
 	mux.Handle("GET /hosts", ownHost(own, desk.show))
 	mux.Handle("POST /hosts", ownHost(own, desk.change))

@@ -54,7 +54,11 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	log := c.logger(cmd.ErrOrStderr())
+	log, flush, err := c.daemonLogger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer flush()
 	for _, name := range unknownVariables() {
 		log.Warn().Str("variable", name).Msg("this is no setting; see pushglue run --help")
 	}
@@ -107,7 +111,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	// What is measured, and the daemon's own HTTP.
 	numbers := measure(c, metrics.Sources{Ledger: ledger, Feeds: feeds, Hosts: w.push}, log)
 	defer numbers.end()
-	server, err := serve(c.HTTPAddr, handler(hostOf(c.HTTPAddr), ledger, w.push, numbers.registry, log), log)
+	server, err := serve(c.HTTPAddr, handler(hostOf(c.HTTPAddr), ledger, w.push, numbers, log), log)
 	if err != nil {
 		return err
 	}
@@ -120,11 +124,12 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	supervisor := newSupervisor(log)
-	go handleSignals(signals, log, func() { supervisor.stopping(); stop() }, g.Abort, w.reopenFiles)
+	go handleSignals(signals, log, func() { supervisor.stopping(); numbers.stopping.Store(true); stop() }, g.Abort, w.reopenFiles)
 
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
 	supervisor.ready()
 	defer supervisor.feed(g.Alive)()
+	defer watch(c, g, ledger, log, cmd.ErrOrStderr(), flush)()
 	err = g.Run(ctx)
 	err = errors.Join(err, w.reopenFiles())
 	sums := ledger.Sums()

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type Sampler struct {
 
 // sample is what was said at one moment.
 type sample struct {
+	at            time.Time // zero if nobody was asked yet
 	feeds         []feedSample
 	hosts         []push.HostReport
 	discrepancies []Discrepancy
@@ -69,7 +71,7 @@ func (s *Sampler) Run(ctx context.Context) {
 
 // Ask asks all at once.
 func (s *Sampler) Ask(ctx context.Context) {
-	now := sample{feeds: make([]feedSample, len(s.sources.Feeds))}
+	now := sample{at: time.Now(), feeds: make([]feedSample, len(s.sources.Feeds))}
 	var asked sync.WaitGroup
 	for i, feed := range s.sources.Feeds {
 		asked.Go(func() { now.feeds[i] = s.askFeed(ctx, feed) })
@@ -128,3 +130,22 @@ func (s *Sampler) last() sample {
 func (s *Sampler) Discrepancies() []Discrepancy { return s.last().discrepancies }
 
 var _ prometheus.Collector = (*Sampler)(nil)
+
+// Unready returns why the daemon cannot work, by what Redis and the push hosts said when they were asked last.
+func (s *Sampler) Unready() (reasons []string) {
+	now := s.last()
+	if now.at.IsZero() {
+		return []string{"Redis and the push hosts are being asked for the first time"}
+	}
+	for _, f := range now.feeds {
+		if f.err != nil {
+			reasons = append(reasons, fmt.Sprintf("feed %s: %v", f.name, f.err))
+		}
+	}
+	if s.sources.Hosts != nil {
+		if err := s.sources.Hosts.Ready(now.hosts); err != nil {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	return reasons
+}

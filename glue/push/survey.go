@@ -47,6 +47,20 @@ func (p *Publisher) Survey(ctx context.Context) []HostReport {
 	return reports
 }
 
+// Ready returns an error if by a survey too few hosts take messages for the policy, so that messages wait.
+func (p *Publisher) Ready(reports []HostReport) error {
+	ready := 0
+	for _, r := range reports {
+		if r.Ready && r.State != silent.String() && r.Role != Out {
+			ready++
+		}
+	}
+	if least := p.policy.least(); ready < least {
+		return fmt.Errorf("%d of %d push hosts take messages, and %d must", ready, len(reports), least)
+	}
+	return nil
+}
+
 func (h *host) survey(ctx context.Context, into *HostReport) error {
 	if _, err := h.get(ctx, h.askers, "healthz"); err != nil {
 		return fmt.Errorf("its /healthz: %w", err)
