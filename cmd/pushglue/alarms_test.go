@@ -69,7 +69,7 @@ func TestAlarms(t *testing.T) {
 	if err := d.Await(); err == nil || err.Error() != "exit status 1" {
 		t.Errorf("the daemon ended with %v, want exit status 1", err)
 	}
-	if log := d.Log(); !strings.Contains(log, `"feed":"f","part":"publish","for":"2s","message":"a part hangs`) || !strings.Contains(log, "glue.(*line).hand") {
+	if log := d.Log(); !strings.Contains(log, `"feed":"f","part":"publish","for":"2s",`) || !strings.Contains(log, "push.(*Publisher).Publish") {
 		t.Error("the log does not show what hangs")
 	}
 	if !sentry.has("many jobs fail", "a part hangs") {
