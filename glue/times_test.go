@@ -43,7 +43,9 @@ func TestTheLedgerHasTimes(t *testing.T) {
 		e := start(t, glue.Config{}, glue.Pipeline{Name: "p", Stages: []glue.NamedStage{slow}, Publisher: pub})
 		e.put("one", "two")
 		time.Sleep(3 * time.Second)
-		e.end()
+		if _, err := e.end(); err != nil {
+			t.Error(err)
+		}
 		sums := e.ledger.Sums()
 		p := sums.Pipelines[0]
 		if took := p.Stages[0].Took; took.Count != 1 || took.Sum != time.Second {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 	"runtime/pprof"
 	"sync"
 	"time"
@@ -34,12 +33,12 @@ func (c *config) daemonLogger(w io.Writer) (log zerolog.Logger, flush func(), er
 	return c.logger(w, sentry), func() { sentry.Flush(sentryPatience) }, nil
 }
 
-// watch starts the watchdog and the monitor of failures, until end is called.
-func watch(c config, g *glue.Glue, ledger *glue.Ledger, log zerolog.Logger, dump io.Writer, flush func()) (end func()) {
+// watch starts the watchdog, which calls exit when something hangs, and the monitor of failures, until end is called.
+func watch(c config, g *glue.Glue, ledger *glue.Ledger, log zerolog.Logger, dump io.Writer, flush func(), exit func(code int)) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var working sync.WaitGroup
 	if c.Watchdog > 0 {
-		dog := alarm.Watchdog{Patience: c.Watchdog, Work: g.Work, Log: log, Bite: func() { bite(dump, flush) }}
+		dog := alarm.Watchdog{Patience: c.Watchdog, Work: g.Work, Log: log, Bite: func() { show(dump); flush(); exit(exitError) }}
 		working.Go(func() { dog.Run(ctx) })
 	}
 	if c.AlertFailures > 0 {
@@ -57,11 +56,9 @@ func watch(c config, g *glue.Glue, ledger *glue.Ledger, log zerolog.Logger, dump
 	}
 }
 
-// bite shows what every goroutine does, which names functions and never payload, and ends the process.
-func bite(dump io.Writer, flush func()) {
+// show shows what every goroutine does, which names functions and never payload.
+func show(dump io.Writer) {
 	if err := pprof.Lookup("goroutine").WriteTo(dump, 2); err != nil {
-		_, _ = io.WriteString(dump, err.Error()) // it ends all the same
+		_, _ = io.WriteString(dump, err.Error()) // the process ends all the same
 	}
-	flush()
-	os.Exit(exitError)
 }

@@ -31,8 +31,12 @@ func TestPerformance(t *testing.T) {
 		name string
 		run  func(*testing.T, io.Writer)
 	}{
-		{"raw", againstRaw}, {"latency", latencies}, {"queue", queueLengths}, {"channels", channelNumbers},
-		{"hosts", hostNumbers}, {"fanout", fanOuts},
+		{"raw", againstRaw},
+		{"latency", latencies},
+		{"queue", queueLengths},
+		{"channels", channelNumbers},
+		{"hosts", hostNumbers},
+		{"fanout", fanOuts},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, out) })
 	}

@@ -129,7 +129,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
 	supervisor.ready()
 	defer supervisor.feed(g.Alive)()
-	defer watch(c, g, ledger, log, cmd.ErrOrStderr(), flush)()
+	defer watch(c, g, ledger, log, cmd.ErrOrStderr(), flush, os.Exit)()
 	err = g.Run(ctx)
 	err = errors.Join(err, w.reopenFiles())
 	sums := ledger.Sums()

@@ -85,16 +85,22 @@ func (a *accounts) feed(now feedSample) (found []Discrepancy) {
 	last := before.last
 	before.last = now
 	if ours, theirs := now.ledger.before.Finished-before.begun, now.counts.Finished-before.finished; ours > theirs {
-		found = append(found, Discrepancy{CheckFinished, now.name, ours, theirs,
-			fmt.Sprintf("feed %s: %d jobs finished here, and only %d in Redis: some finished twice, because their lease ran out, or Redis forgot some", now.name, ours, theirs)})
+		found = append(found, Discrepancy{
+			CheckFinished, now.name, ours, theirs,
+			fmt.Sprintf("feed %s: %d jobs finished here, and only %d in Redis: some finished twice, because their lease ran out, or Redis forgot some", now.name, ours, theirs),
+		})
 	}
 	if ours, theirs := now.ledger.after.InFlight, now.counts.Claimed; ours > theirs && now.isStill() && last.isStill() && now.ledger.after == last.ledger.after {
-		found = append(found, Discrepancy{CheckClaimed, now.name, ours, theirs,
-			fmt.Sprintf("feed %s: %d jobs are in flight here, and only %d are claimed in Redis: others took some away", now.name, ours, theirs)})
+		found = append(found, Discrepancy{
+			CheckClaimed, now.name, ours, theirs,
+			fmt.Sprintf("feed %s: %d jobs are in flight here, and only %d are claimed in Redis: others took some away", now.name, ours, theirs),
+		})
 	}
 	if lost := min(now.counts.Lost, last.counts.Lost); lost > 0 {
-		found = append(found, Discrepancy{CheckLost, now.name, 0, lost,
-			fmt.Sprintf("feed %s: %d jobs are neither queued nor claimed nor stalled; what has no claimant comes back after the lease", now.name, lost)})
+		found = append(found, Discrepancy{
+			CheckLost, now.name, 0, lost,
+			fmt.Sprintf("feed %s: %d jobs are neither queued nor claimed nor stalled; what has no claimant comes back after the lease", now.name, lost),
+		})
 	}
 	return found
 }
@@ -113,8 +119,10 @@ func (a *accounts) host(now push.HostReport) []Discrepancy {
 		return nil
 	}
 	a.hosts[now.Name] = now // a restart that its counter does not show is one interval wrong, and no more
-	return []Discrepancy{{CheckPublished, now.Name, ours, theirs,
-		fmt.Sprintf("push host %s: it accepted %d messages, and counts %d: it was restarted, or does not publish what it accepts", now.Name, ours, theirs)}}
+	return []Discrepancy{{
+		CheckPublished, now.Name, ours, theirs,
+		fmt.Sprintf("push host %s: it accepted %d messages, and counts %d: it was restarted, or does not publish what it accepts", now.Name, ours, theirs),
+	}}
 }
 
 // report tells of what began and of what is over.

@@ -11,12 +11,16 @@ func TestTotals(t *testing.T) {
 		text   string
 		want   Totals
 	}{
-		"push-stream": {PushStream,
+		"push-stream": {
+			PushStream,
 			`{"hostname": "h", "time": "2026-11-27T21:24:18", "channels": 2, "wildcard_channels": 0, "published_messages": 7, "stored_messages": 3, "messages_in_trash": 4, "channels_in_delete": 0, "channels_in_trash": 0, "subscribers": 5, "uptime": 9, "by_worker": [{"pid": "11", "subscribers": 2, "uptime": 9},{"pid": "12", "subscribers": 3, "uptime": 9}]}`,
-			Totals{Readers: 5, Channels: 2, Stored: 3, Published: 7, Trash: 4, Workers: []WorkerTotals{{"11", 2}, {"12", 3}}}},
+			Totals{Readers: 5, Channels: 2, Stored: 3, Published: 7, Trash: 4, Workers: []WorkerTotals{{"11", 2}, {"12", 3}}},
+		},
 		"push-stream, quoted": {PushStream, `{"channels": "2", "stored_messages": "3", "subscribers": "5"}`, Totals{Readers: 5, Channels: 2, Stored: 3}},
-		"Nchan": {Nchan, "total published messages: 7\nstored messages: 3\nshared memory used: 12K\nshared memory limit: 32768K\nchannels: 2\nsubscribers: 5\nredis pending commands: 0\n",
-			Totals{Readers: 5, Channels: 2, Stored: 3, Published: 7, MemoryUsed: 12 << 10, MemoryLimit: 32 << 20}},
+		"Nchan": {
+			Nchan, "total published messages: 7\nstored messages: 3\nshared memory used: 12K\nshared memory limit: 32768K\nchannels: 2\nsubscribers: 5\nredis pending commands: 0\n",
+			Totals{Readers: 5, Channels: 2, Stored: 3, Published: 7, MemoryUsed: 12 << 10, MemoryLimit: 32 << 20},
+		},
 		"Nchan, less": {Nchan, "stored messages: 3\nchannels: 2\nsubscribers: 5\n", Totals{Readers: 5, Channels: 2, Stored: 3}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func NewSentry(c SentryConfig) (*Sentry, error) {
 		Dsn: c.DSN, Environment: c.Environment, Release: c.Release, SampleRate: c.Sample,
 	})
 	if err != nil {
-		return nil, errors.New("Sentry's client does not start")
+		return nil, errors.New("the client of Sentry does not start")
 	}
 	return &Sentry{client}, nil
 }

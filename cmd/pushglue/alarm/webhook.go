@@ -40,8 +40,8 @@ func CheckWebhook(text string) error {
 }
 
 // NewWebhook returns a Webhook for a URL that is good.
-func NewWebhook(url string, log zerolog.Logger) *Webhook {
-	return &Webhook{url: url, client: &http.Client{Timeout: webhookTimeout}, log: log, queue: make(chan Alert, webhookQueue)}
+func NewWebhook(address string, log zerolog.Logger) *Webhook {
+	return &Webhook{url: address, client: &http.Client{Timeout: webhookTimeout}, log: log, queue: make(chan Alert, webhookQueue)}
 }
 
 // Tell has an alert POSTed.
