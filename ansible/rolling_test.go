@@ -1,0 +1,150 @@
+package ansible_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"pushglue/glue"
+	"pushglue/glue/thoonk"
+)
+
+const (
+	crowdReaders  = 5000
+	crowdChannels = 20
+	crowdRate     = 500 // readers a second that a restart may send away
+)
+
+// testRollingRestart restarts all push hosts under a crowd of readers while a producer goes on.
+func testRollingRestart(t *testing.T, l *lab, glue *machine) {
+	var hosts []string
+	for _, m := range l.machines {
+		hosts = append(hosts, m.address+":80")
+	}
+	c := startCrowd(t, crowdReaders, crowdChannels, 5, 2*time.Second, hosts...)
+	before := l.processes(t, "nginx")
+	p := startProducer(t, producerURL(glue))
+
+	started := time.Now()
+	l.mustPlay(t, "rolling-restart.yml",
+		"-e", fmt.Sprintf("rolling_restart_readers_per_second=%d", crowdRate),
+		"-e", "rolling_restart_back_percent=5", "-e", "rolling_restart_back_time=60", "-e", "rolling_restart_back_required=true")
+	took := time.Since(started)
+
+	last := p.end(t)
+	c.awaitLast(t, last)
+	for i, lost := range c.lost(last) {
+		t.Error(lost)
+		if i == 10 {
+			break
+		}
+	}
+	ended, most := c.busiest()
+	t.Logf("%d messages to each of %d readers; restarting %d hosts took %s and ended %d streams, at most %d in a second",
+		last, crowdReaders, len(hosts), took.Round(time.Second), ended, most)
+	if ended < crowdReaders {
+		t.Errorf("hosts ended %d streams; each of %d readers was at a host that was restarted", ended, crowdReaders)
+	}
+	// It ends them in tenths of seconds, and readers notice with the delay of a busy machine.
+	if most > crowdRate*5/4 {
+		t.Errorf("%d streams ended within a second, more than the %d that are allowed", most, crowdRate)
+	}
+	for name, id := range l.processes(t, "nginx") {
+		if id == before[name] {
+			t.Errorf("nginx on %s was not restarted", name)
+		}
+	}
+	checkLedger(t, glue, last*crowdChannels)
+}
+
+// processes returns the main process of a service on each machine.
+func (l *lab) processes(t *testing.T, service string) map[string]string {
+	t.Helper()
+	ids := map[string]string{}
+	for _, m := range l.machines {
+		ids[m.name] = m.run("systemctl show --value --property MainPID " + service)
+	}
+	return ids
+}
+
+// checkLedger looks at the ledger of the daemon of a machine.
+func checkLedger(t *testing.T, m *machine, published int) {
+	t.Helper()
+	const ask = `python3 -c 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:9070/ledger").read().decode())'`
+	var sums glue.Sums
+	if err := json.Unmarshal([]byte(m.run(ask)), &sums); err != nil {
+		t.Fatal(err)
+	}
+	if err := sums.Balance(); err != nil {
+		t.Error(err)
+	}
+	for _, f := range sums.Feeds {
+		if f.Name == "crowd" && (f.Finished != int64(published) || f.InFlight+f.Stalled+f.Cancelled > 0) {
+			t.Errorf("the ledger says %+v of %d jobs", f, published)
+		}
+	}
+	for _, h := range sums.Hosts {
+		if h.Missed > 0 {
+			t.Errorf("host %s missed %d messages", h.Name, h.Missed)
+		}
+	}
+}
+
+// producer puts a job for each channel of the crowd, again and again.
+type producer struct {
+	stop chan struct{}
+	done chan producerResult
+}
+
+type producerResult struct {
+	last int // number of the last message of each channel
+	err  error
+}
+
+func startProducer(t *testing.T, url string) *producer {
+	t.Helper()
+	rdb, err := thoonk.Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rdb.Close() })
+	feed, err := thoonk.NewFeed(rdb, "crowd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &producer{make(chan struct{}), make(chan producerResult, 1)}
+	go func() {
+		ticker := time.NewTicker(time.Second / crowdChannels)
+		defer ticker.Stop()
+		for n := 0; ; n++ {
+			channel := n % crowdChannels
+			if channel == 0 {
+				select {
+				case <-p.stop:
+					p.done <- producerResult{last: n / crowdChannels}
+					return
+				default:
+				}
+			}
+			<-ticker.C
+			payload := fmt.Appendf(nil, `{"id":"%d.%d","event":"post_save","channel":%d}`, channel, n/crowdChannels+1, channel)
+			if _, err := feed.Put(t.Context(), [][]byte{payload}, thoonk.PutOptions{}); err != nil {
+				p.done <- producerResult{err: err}
+				return
+			}
+		}
+	}()
+	return p
+}
+
+// end returns the number of the last message of each channel.
+func (p *producer) end(t *testing.T) int {
+	t.Helper()
+	close(p.stop)
+	r := <-p.done
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	return r.last
+}
