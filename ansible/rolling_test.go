@@ -17,7 +17,7 @@ const (
 )
 
 // testRollingRestart restarts all push hosts under a crowd of readers while a producer goes on.
-func testRollingRestart(t *testing.T, l *lab, glue *machine) {
+func testRollingRestart(t *testing.T, l *lab, glue *machine, inventory string) {
 	var hosts []string
 	for _, m := range l.machines {
 		hosts = append(hosts, m.address+":80")
@@ -27,7 +27,7 @@ func testRollingRestart(t *testing.T, l *lab, glue *machine) {
 	p := startProducer(t, producerURL(glue))
 
 	started := time.Now()
-	l.mustPlay(t, "rolling-restart.yml",
+	l.mustPlay(t, "-i", inventory, "rolling-restart.yml",
 		"-e", fmt.Sprintf("rolling_restart_readers_per_second=%d", crowdRate),
 		"-e", "rolling_restart_back_percent=5", "-e", "rolling_restart_back_time=60", "-e", "rolling_restart_back_required=true")
 	took := time.Since(started)
@@ -109,7 +109,7 @@ func startProducer(t *testing.T, url string) *producer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rdb.Close() })
-	feed, err := thoonk.NewFeed(rdb, "crowd")
+	feed, err := thoonk.NewFeed(rdb, "crowd", thoonk.ThoonkPy)
 	if err != nil {
 		t.Fatal(err)
 	}
