@@ -146,7 +146,7 @@ done
 exec "$@"`
 	container := exec.Command("sh", "-euc", script, "sh", unique,
 		"systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe", "--machine="+unique,
-		"--network-namespace-path=/run/netns/"+unique, "--directory="+m.root)
+		"--network-namespace-path=/run/netns/"+unique, "--capability=CAP_NET_ADMIN", "--directory="+m.root)
 	// Of the kernel's settings a machine can change those of its own network.
 	container.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network")
 	var console bytes.Buffer
