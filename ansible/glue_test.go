@@ -132,7 +132,7 @@ func TestGlue(t *testing.T) {
 	t.Run("wrong pipelines stop it before anything is changed", func(t *testing.T) {
 		wrong := l.file(t, "wrong.yml", strings.Replace(pipelines, "- json", "- jsn", 1))
 		before := glue.run("dpkg-query -W | md5sum; find /etc /usr/local /var/lib -newer /etc/hostname -type f | sort")
-		l.mustStop(t, `push1: nothing has been changed. pushglue check says: pushglue: pipelines.yml:6: `, "-i", inventory, "site.yml", "-e", "pushglue_pipelines="+wrong)
+		l.mustStop(t, `push1: nothing has been changed. pushglue check says: pushglue: pipelines.yml:6:9: unknown stage`, "-i", inventory, "site.yml", "-e", "pushglue_pipelines="+wrong)
 		if after := glue.run("dpkg-query -W | md5sum; find /etc /usr/local /var/lib -newer /etc/hostname -type f | sort"); after != before {
 			t.Errorf("it has changed something:\n%s\n%s", before, after)
 		}
@@ -155,6 +155,9 @@ func TestGlue(t *testing.T) {
 	t.Run("secrets", func(t *testing.T) { testSecrets(t, glue) })
 	t.Run("a message", func(t *testing.T) { testMessage(t, l, glue) })
 	t.Run("push hosts that come and go", func(t *testing.T) { testHosts(t, l, glue, inventory) })
+	t.Run("drain", func(t *testing.T) { testDrain(t, l, glue, inventory) })
+	t.Run("rolling restart that stops", func(t *testing.T) { testRollingRestartStops(t, l, inventory) })
+	t.Run("rolling restart of small hosts", func(t *testing.T) { testRollingRestartLeavesSmallHosts(t, l, inventory) })
 	t.Run("rolling restart", func(t *testing.T) { testRollingRestart(t, l, glue, inventory) })
 }
 

@@ -3,10 +3,14 @@ package ansible_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net"
+	"regexp"
 	"testing"
 	"time"
 
 	"pushglue/glue"
+	"pushglue/glue/gluetest"
 	"pushglue/glue/thoonk"
 )
 
@@ -147,4 +151,62 @@ func (p *producer) end(t *testing.T) int {
 		t.Fatal(r.err)
 	}
 	return r.last
+}
+
+// testRollingRestartLeavesSmallHosts wants no host touched whose nginx has little memory.
+func testRollingRestartLeavesSmallHosts(t *testing.T, l *lab, inventory string) {
+	before := l.processes(t, "nginx")
+	l.mustPlay(t, "-i", inventory, "rolling-restart.yml", "-e", "rolling_restart_above=6g")
+	if after := l.processes(t, "nginx"); !maps.Equal(before, after) {
+		t.Errorf("nginx was %v, and is %v", before, after)
+	}
+}
+
+// testRollingRestartStops has a host not start again. That one stays out of service, the other one is left alone, and cannot be restarted
+// as long as it is the only one; then the host is mended and put back.
+func testRollingRestartStops(t *testing.T, l *lab, inventory string) {
+	first, second := l.machines[0], l.machines[1]
+	before := l.processes(t, "nginx")
+	first.write("/etc/systemd/system/nginx.service.d/zz-broken.conf", "[Service]\nExecStartPre=/bin/false\n")
+	first.run("systemctl daemon-reload")
+	l.mustStop(t, "push1 does not answer at http://127.0.0.1:9080/healthz: it refuses readers", "-i", inventory, "rolling-restart.yml")
+	l.mustStop(t, "Nothing was changed. The daemon on push1 must know http://"+second.address+":9080", "-i", inventory, "rolling-restart.yml", "--limit", second.name)
+	if after := l.processes(t, "nginx"); after[second.name] != before[second.name] {
+		t.Errorf("nginx on %s was restarted", second.name)
+	}
+	if conn, err := net.Dial("tcp", first.address+":80"); err == nil {
+		conn.Close()
+		t.Error("a host that is out of service takes a reader")
+	}
+
+	first.run("rm /etc/systemd/system/nginx.service.d/zz-broken.conf; systemctl daemon-reload; systemctl reset-failed nginx; systemctl start nginx")
+	if conn, err := net.Dial("tcp", first.address+":80"); err == nil {
+		conn.Close()
+		t.Error("a host that is well but out of service takes a reader")
+	}
+	l.mustPlay(t, "-i", inventory, "drain.yml", "-e", "host="+first.name, "-e", "back=true")
+	l.mustPlay(t, "-i", inventory, "verify.yml")
+}
+
+// testDrain takes a host out of service: no reader is left there, it gets messages all the same, and everything is as before when it
+// is put back.
+func testDrain(t *testing.T, l *lab, glue *machine, inventory string) {
+	second := l.machines[1]
+	stream, err := gluetest.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	l.mustStop(t, "Say which host of the group push_hosts", "-i", inventory, "drain.yml")
+	l.mustPlay(t, "-i", inventory, "drain.yml", "-e", "host="+second.name)
+	for err == nil {
+		_, err = stream.Next()
+	}
+	if _, err := gluetest.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", ""); err == nil {
+		t.Error("a host that is out of service takes a reader")
+	}
+	if told := glue.run("pushglue hosts"); !regexp.MustCompile(regexp.QuoteMeta(second.address) + `:9080 +up +drain `).MatchString(told) {
+		t.Errorf("the daemon says %s", told)
+	}
+	l.mustPlay(t, "-i", inventory, "drain.yml", "-e", "host="+second.name, "-e", "back=true")
 }
