@@ -201,8 +201,8 @@ func testMessage(t *testing.T, l *lab, glue *machine) {
 		defer s.Close()
 		streams = append(streams, s)
 	}
-	glue.write("/run/url", producerURL(glue))
-	told := glue.run(`echo '{"id":"first","event":"post_save","channel":"one"}' | PUSHGLUE_REDIS_URL_FILE=/run/url pushglue put --wait crowd`)
+	glue.write("/root/url", producerURL(glue))
+	told := glue.run(`echo '{"id":"first","event":"post_save","channel":"one"}' | PUSHGLUE_REDIS_URL_FILE=/root/url pushglue put --wait crowd`)
 	if !strings.Contains(told, "published: 1 message to 1 channel on 2 push hosts") {
 		t.Errorf("put says %q", told)
 	}
