@@ -74,7 +74,7 @@ func TestVariablesAreDocumented(t *testing.T) {
 	known := map[string]bool{}
 	for _, role := range roles {
 		var s spec
-		read(t, filepath.Join(role, "meta/argument_specs.yml"), &s)
+		read(t, role+"/meta/argument_specs.yml", &s)
 		if len(s.Entries) == 0 {
 			t.Errorf("%s has no argument_specs", role)
 		}
@@ -88,7 +88,7 @@ func TestVariablesAreDocumented(t *testing.T) {
 			}
 		}
 		var defaults map[string]any
-		text := read(t, filepath.Join(role, "defaults/main.yml"), &defaults)
+		text := read(t, role+"/defaults/main.yml", &defaults)
 		for name := range defaults {
 			if !specified[name] {
 				t.Errorf("%s: %s has a default, and is not in argument_specs", role, name)

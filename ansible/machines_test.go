@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,8 +157,11 @@ exec "$@"`
 	if err := container.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- container.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		_ = container.Wait() // powered off or killed
+		close(exited)
+	}()
 	tb.Cleanup(func() {
 		_ = container.Process.Signal(syscall.SIGTERM) // systemd-nspawn has systemd power the machine off
 		select {
@@ -176,20 +180,21 @@ exec "$@"`
 // removeGroups removes the control groups of a machine that has ended, the innermost first.
 func removeGroups(tb testing.TB, name string) {
 	tb.Helper()
+	const groups = "/sys/fs/cgroup"
 	for _, parent := range []string{"", "systemd", "unified"} {
-		top := filepath.Join("/sys/fs/cgroup", parent, name)
-		var groups []string
+		top := filepath.Join(groups, parent, name)
+		var found []string
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
-				groups = append(groups, path)
+				found = append(found, path)
 			}
 			return err
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			tb.Error(err)
 		}
-		for i := range groups {
-			if err := os.Remove(groups[len(groups)-1-i]); err != nil {
+		for _, path := range slices.Backward(found) {
+			if err := os.Remove(path); err != nil {
 				tb.Error(err)
 			}
 		}
@@ -227,8 +232,10 @@ func (m *machine) run(command string) string {
 // play runs a playbook, which is the first of the arguments of ansible-playbook, and returns what it prints.
 func (l *lab) play(args ...string) (string, error) {
 	l.tb.Helper()
-	command := exec.Command("ansible-playbook", append([]string{"--private-key", l.key(), "--user", "root",
-		"--ssh-common-args", strings.Join(sshArgs, " ")}, args...)...)
+	command := exec.Command("ansible-playbook", append([]string{
+		"--private-key", l.key(), "--user", "root",
+		"--ssh-common-args", strings.Join(sshArgs, " "),
+	}, args...)...)
 	command.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "ANSIBLE_NOCOLOR=1", "ANSIBLE_HOME="+l.dir)
 	text, err := command.CombinedOutput()
 	return string(text), err

@@ -45,8 +45,8 @@ func pack(t *testing.T, module string) string {
 	t.Helper()
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "tree")
-	target := filepath.Join(tree, "usr/lib/nginx/modules/ngx_http_push_stream_module.so")
-	for _, d := range []string{filepath.Dir(target), filepath.Join(tree, "DEBIAN")} {
+	target := tree + "/usr/lib/nginx/modules/ngx_http_push_stream_module.so"
+	for _, d := range []string{filepath.Dir(target), tree + "/DEBIAN"} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func pack(t *testing.T, module string) string {
 	execute(t, exec.Command("cp", module, target))
 	architecture := strings.TrimSpace(execute(t, exec.Command("dpkg", "--print-architecture")))
 	control := fmt.Sprintf("Package: push-stream\nVersion: 1\nArchitecture: %s\nDepends: nginx\nMaintainer: nobody\nDescription: a push module\n", architecture)
-	if err := os.WriteFile(filepath.Join(tree, "DEBIAN/control"), []byte(control), 0o600); err != nil {
+	if err := os.WriteFile(tree+"/DEBIAN/control", []byte(control), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "push-stream.deb")
@@ -103,27 +103,33 @@ func (l *lab) refuses(site []string) {
 		message   string
 	}{
 		{
-			"a configuration that nginx refuses", map[string]any{"push_host_internal_allow": []string{"glue1.example."}},
+			"a configuration that nginx refuses",
+			map[string]any{"push_host_internal_allow": []string{"glue1.example."}},
 			`push1: nginx refuses the new configuration, and keeps the one that it has\. Correct the variable.*invalid parameter \\?"glue1\.example\.\\?" in common/allow-internal\.conf`,
 		},
 		{
-			"a package that is nowhere", map[string]any{"push_host_module_package": "libnginx-mod-none"},
+			"a package that is nowhere",
+			map[string]any{"push_host_module_package": "libnginx-mod-none"},
 			`push1: apt has no libnginx-mod-none, and nothing has been changed\. Correct the name, or add the repository`,
 		},
 		{
-			"a value of another type", map[string]any{"push_host_worker_connections": "many"},
+			"a value of another type",
+			map[string]any{"push_host_worker_connections": "many"},
 			`push_host_worker_connections.*invalid literal for int|push_host_worker_connections.*cannot be converted to an int`,
 		},
 		{
-			"a value that makes no sense", map[string]any{"push_host_shared_memory": "1g"},
+			"a value that makes no sense",
+			map[string]any{"push_host_shared_memory": "1g"},
 			`push1: a variable is wrong, and nothing has been changed\..*push_host_shared_memory and push_host_address_memory are in k or m`,
 		},
 		{
-			"a setting that the kernel does not let be changed", map[string]any{"kernel_leave_out": []string{}},
+			"a setting that the kernel does not let be changed",
+			map[string]any{"kernel_leave_out": []string{}},
 			`push1: .*net\.ipv4\.tcp_mem.* cannot be raised from here, and nothing has been changed\..*name them in kernel_leave_out`,
 		},
 		{
-			"a host that cannot be reached", map[string]any{"ansible_port": 2},
+			"a host that cannot be reached",
+			map[string]any{"ansible_port": 2},
 			`push1 cannot be reached, and no host has been changed\. See that \\?"ssh 198\.19\.\d+\.2\\?" works`,
 		},
 	} {
