@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -138,4 +139,36 @@ func printed(t *testing.T) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// directive begins a line of an nginx configuration that has one.
+var directive = regexp.MustCompile(`(?m)^ *([a-z_]+) .*[;{]$`)
+
+// TestTemplatesKeepUp holds that each template has all directives of the file of nginx/ that it takes the place of.
+func TestTemplatesKeepUp(t *testing.T) {
+	t.Parallel()
+	templates, err := filepath.Glob("roles/push_host/templates/*/*.conf.j2")
+	if err != nil || len(templates) == 0 {
+		t.Fatal("no templates", err)
+	}
+	for _, path := range templates {
+		template, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "roles/push_host/templates/"), ".j2")
+		shipped, err := os.ReadFile("../nginx/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := directive.FindAllSubmatch(shipped, -1)
+		if len(found) == 0 {
+			t.Errorf("%s has no directives", name)
+		}
+		for _, d := range found {
+			if !regexp.MustCompile(`(?m)^ *` + string(d[1]) + ` `).Match(template) {
+				t.Errorf("nginx/%s has %s, and its template does not", name, d[1])
+			}
+		}
+	}
 }
