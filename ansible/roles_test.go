@@ -105,7 +105,7 @@ func (l *lab) refuses(site []string) {
 		{
 			"a configuration that nginx refuses",
 			map[string]any{"push_host_internal_allow": []string{"glue1.example."}},
-			`push1: nginx refuses the new configuration, and keeps the one that it has\. Correct the variable.*invalid parameter \\?"glue1\.example\.\\?" in common/allow-internal\.conf`,
+			`push1: nginx refuses the new configuration, and keeps the one that it has\. Correct the variable.*invalid parameter \\?"glue1\.example\.\\?" in \S*common/allow-internal\.conf`,
 		},
 		{
 			"a package that is nowhere",
