@@ -2,6 +2,7 @@ package ansible_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,8 +157,11 @@ exec "$@"`
 	if err := container.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- container.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		_ = container.Wait() // powered off or killed
+		close(exited)
+	}()
 	tb.Cleanup(func() {
 		_ = container.Process.Signal(syscall.SIGTERM) // systemd-nspawn has systemd power the machine off
 		select {
@@ -174,20 +180,21 @@ exec "$@"`
 // removeGroups removes the control groups of a machine that has ended, the innermost first.
 func removeGroups(tb testing.TB, name string) {
 	tb.Helper()
+	const groups = "/sys/fs/cgroup"
 	for _, parent := range []string{"", "systemd", "unified"} {
-		top := filepath.Join("/sys/fs/cgroup", parent, name)
-		var groups []string
+		top := filepath.Join(groups, parent, name)
+		var found []string
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
-				groups = append(groups, path)
+				found = append(found, path)
 			}
 			return err
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			tb.Error(err)
 		}
-		for i := range groups {
-			if err := os.Remove(groups[len(groups)-1-i]); err != nil {
+		for _, path := range slices.Backward(found) {
+			if err := os.Remove(path); err != nil {
 				tb.Error(err)
 			}
 		}
@@ -225,9 +232,57 @@ func (m *machine) run(command string) string {
 // play runs a playbook, which is the first of the arguments of ansible-playbook, and returns what it prints.
 func (l *lab) play(args ...string) (string, error) {
 	l.tb.Helper()
-	command := exec.Command("ansible-playbook", append([]string{"--private-key", l.key(), "--user", "root",
-		"--ssh-common-args", strings.Join(sshArgs, " ")}, args...)...)
+	command := exec.Command("ansible-playbook", append([]string{
+		"--private-key", l.key(), "--user", "root",
+		"--ssh-common-args", strings.Join(sshArgs, " "),
+	}, args...)...)
 	command.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "ANSIBLE_NOCOLOR=1", "ANSIBLE_HOME="+l.dir)
 	text, err := command.CombinedOutput()
 	return string(text), err
+}
+
+// inventory writes an inventory with the lab's machines, and returns its path.
+func (l *lab) inventory(variables map[string]any) string {
+	l.tb.Helper()
+	hosts := map[string]any{}
+	for _, m := range l.machines {
+		hosts[m.name] = map[string]string{"ansible_host": m.address}
+	}
+	// YAML takes JSON.
+	text, err := json.MarshalIndent(map[string]any{"push_hosts": map[string]any{"hosts": hosts, "vars": variables}}, "", "\t")
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	path := filepath.Join(l.dir, "inventory.yml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		l.tb.Fatal(err)
+	}
+	return path
+}
+
+// recap are the numbers of a host at the end of a playbook.
+var recap = regexp.MustCompile(`(?m)^(\S+) +: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)`)
+
+// changes returns how much a playbook that must succeed has changed on so many hosts.
+func (l *lab) changes(count int, args ...string) (changed int) {
+	l.tb.Helper()
+	text, err := l.play(args...)
+	if err != nil {
+		l.tb.Fatalf("ansible-playbook %s: %v\n%s", strings.Join(args, " "), err, text)
+	}
+	hosts := recap.FindAllStringSubmatch(text, -1)
+	if len(hosts) != count {
+		l.tb.Fatalf("%d hosts of %d in the recap:\n%s", len(hosts), count, text)
+	}
+	for _, host := range hosts {
+		var n int
+		if _, err := fmt.Sscan(host[2], &n); err != nil {
+			l.tb.Fatal(err)
+		}
+		changed += n
+	}
+	if testing.Verbose() {
+		l.tb.Log(text)
+	}
+	return changed
 }
