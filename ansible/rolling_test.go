@@ -21,14 +21,14 @@ const (
 )
 
 // testRollingRestart restarts all push hosts under a crowd of readers while a producer goes on.
-func testRollingRestart(t *testing.T, l *lab, glue *machine, inventory string) {
+func testRollingRestart(t *testing.T, l *lab, first *machine, inventory string) {
 	var hosts []string
 	for _, m := range l.machines {
 		hosts = append(hosts, m.address+":80")
 	}
 	c := startCrowd(t, crowdReaders, crowdChannels, 5, 2*time.Second, hosts...)
-	before, ledger := l.processes(t, "nginx"), glue.ledger(t)
-	p := startProducer(t, producerURL(glue))
+	before, ledger := l.nginx(t), first.ledger(t)
+	p := startProducer(t, producerURL(first))
 
 	started := time.Now()
 	l.mustPlay(t, "-i", inventory, "rolling-restart.yml",
@@ -54,20 +54,20 @@ func testRollingRestart(t *testing.T, l *lab, glue *machine, inventory string) {
 	if most > crowdRate*5/4 {
 		t.Errorf("%d streams ended within a second, more than the %d that are allowed", most, crowdRate)
 	}
-	for name, id := range l.processes(t, "nginx") {
+	for name, id := range l.nginx(t) {
 		if id == before[name] {
 			t.Errorf("nginx on %s was not restarted", name)
 		}
 	}
-	checkLedger(t, ledger, glue.ledger(t), last*crowdChannels)
+	checkLedger(t, ledger, first.ledger(t), last*crowdChannels)
 }
 
-// processes returns the main process of a service on each machine.
-func (l *lab) processes(t *testing.T, service string) map[string]string {
+// nginx returns nginx's main process on each machine.
+func (l *lab) nginx(t *testing.T) map[string]string {
 	t.Helper()
 	ids := map[string]string{}
 	for _, m := range l.machines {
-		ids[m.name] = m.run("systemctl show --value --property MainPID " + service)
+		ids[m.name] = m.run("systemctl show --value --property MainPID nginx")
 	}
 	return ids
 }
@@ -160,9 +160,9 @@ func (p *producer) end(t *testing.T) int {
 
 // testRollingRestartLeavesSmallHosts wants no host touched whose nginx has little memory.
 func testRollingRestartLeavesSmallHosts(t *testing.T, l *lab, inventory string) {
-	before := l.processes(t, "nginx")
+	before := l.nginx(t)
 	l.mustPlay(t, "-i", inventory, "rolling-restart.yml", "-e", "rolling_restart_above=6g")
-	if after := l.processes(t, "nginx"); !maps.Equal(before, after) {
+	if after := l.nginx(t); !maps.Equal(before, after) {
 		t.Errorf("nginx was %v, and is %v", before, after)
 	}
 }
@@ -171,12 +171,12 @@ func testRollingRestartLeavesSmallHosts(t *testing.T, l *lab, inventory string) 
 // as long as it is the only one; then the host is mended and put back.
 func testRollingRestartStops(t *testing.T, l *lab, inventory string) {
 	first, second := l.machines[0], l.machines[1]
-	before := l.processes(t, "nginx")
+	before := l.nginx(t)
 	first.write("/etc/systemd/system/nginx.service.d/zz-broken.conf", "[Service]\nExecStartPre=/bin/false\n")
 	first.run("systemctl daemon-reload")
 	l.mustStop(t, "push1 does not answer at http://127.0.0.1:9080/healthz: it refuses readers", "-i", inventory, "rolling-restart.yml")
 	l.mustStop(t, "Nothing was changed. The daemon on push1 must know http://"+second.address+":9080", "-i", inventory, "rolling-restart.yml", "--limit", second.name)
-	if after := l.processes(t, "nginx"); after[second.name] != before[second.name] {
+	if after := l.nginx(t); after[second.name] != before[second.name] {
 		t.Errorf("nginx on %s was restarted", second.name)
 	}
 	if conn, err := net.Dial("tcp", first.address+":80"); err == nil {
@@ -195,7 +195,7 @@ func testRollingRestartStops(t *testing.T, l *lab, inventory string) {
 
 // testDrain takes a host out of service: no reader is left there, it gets messages all the same, and everything is as before when it
 // is put back.
-func testDrain(t *testing.T, l *lab, glue *machine, inventory string) {
+func testDrain(t *testing.T, l *lab, first *machine, inventory string) {
 	second := l.machines[1]
 	stream, err := gluetest.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", "")
 	if err != nil {
@@ -210,7 +210,7 @@ func testDrain(t *testing.T, l *lab, glue *machine, inventory string) {
 	if _, err := gluetest.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", ""); err == nil {
 		t.Error("a host that is out of service takes a reader")
 	}
-	if told := glue.run("pushglue hosts"); !regexp.MustCompile(regexp.QuoteMeta(second.address) + `:9080 +up +drain `).MatchString(told) {
+	if told := first.run("pushglue hosts"); !regexp.MustCompile(regexp.QuoteMeta(second.address) + `:9080 +up +drain `).MatchString(told) {
 		t.Errorf("the daemon says %s", told)
 	}
 	l.mustPlay(t, "-i", inventory, "drain.yml", "-e", "host="+second.name, "-e", "back=true")
