@@ -124,12 +124,20 @@ func checkNoSecret(t *testing.T, where, text string) {
 	}
 }
 
+// TestGlue applies everything to two machines, and looks at how they work together.
 func TestGlue(t *testing.T) {
 	l := newLab(t, "push1", "push2")
 	inventory := l.glueInventory(t)
 	glue := l.machines[0]
+	part := func(name string, test func(t *testing.T)) {
+		t.Run(name, func(part *testing.T) {
+			l.tb = part // which fails if a machine does not do what it is told
+			defer func() { l.tb = t }()
+			test(part)
+		})
+	}
 
-	t.Run("wrong pipelines stop it before anything is changed", func(t *testing.T) {
+	part("wrong pipelines stop it before anything is changed", func(t *testing.T) {
 		wrong := l.file(t, "wrong.yml", strings.Replace(pipelines, "- json", "- jsn", 1))
 		before := glue.run("dpkg-query -W | md5sum; find /etc /usr/local /var/lib -newer /etc/hostname -type f | sort")
 		l.mustStop(t, `push1: nothing has been changed. pushglue check says: pushglue: pipelines.yml:6:9: unknown stage`, "-i", inventory, "site.yml", "-e", "pushglue_pipelines="+wrong)
@@ -137,14 +145,14 @@ func TestGlue(t *testing.T) {
 			t.Errorf("it has changed something:\n%s\n%s", before, after)
 		}
 	})
-	t.Run("check mode", func(t *testing.T) {
+	part("check mode", func(t *testing.T) {
 		l.mustPlay(t, "-i", inventory, "site.yml", "--check", "--diff")
 	})
 	watched := glue.watchProcesses()
 	l.mustPlay(t, "-i", inventory, "site.yml", "--diff", "-v")
 	checkNoSecret(t, "the list of processes", watched())
 	checkNoSecret(t, "the journal", glue.run("journalctl --no-pager"))
-	t.Run("the second run changes nothing", func(t *testing.T) {
+	part("the second run changes nothing", func(t *testing.T) {
 		for _, host := range recap.FindAllStringSubmatch(l.mustPlay(t, "-i", inventory, "site.yml", "--diff"), -1) {
 			if host[2] != "0" {
 				t.Errorf("it changes %s", host[0])
@@ -152,13 +160,13 @@ func TestGlue(t *testing.T) {
 		}
 	})
 	l.mustPlay(t, "-i", inventory, "verify.yml")
-	t.Run("secrets", func(t *testing.T) { testSecrets(t, glue) })
-	t.Run("a message", func(t *testing.T) { testMessage(t, l, glue) })
-	t.Run("push hosts that come and go", func(t *testing.T) { testHosts(t, l, glue, inventory) })
-	t.Run("drain", func(t *testing.T) { testDrain(t, l, glue, inventory) })
-	t.Run("rolling restart that stops", func(t *testing.T) { testRollingRestartStops(t, l, inventory) })
-	t.Run("rolling restart of small hosts", func(t *testing.T) { testRollingRestartLeavesSmallHosts(t, l, inventory) })
-	t.Run("rolling restart", func(t *testing.T) { testRollingRestart(t, l, glue, inventory) })
+	part("secrets", func(t *testing.T) { testSecrets(t, glue) })
+	part("a message", func(t *testing.T) { testMessage(t, l, glue) })
+	part("push hosts that come and go", func(t *testing.T) { testHosts(t, l, glue, inventory) })
+	part("drain", func(t *testing.T) { testDrain(t, l, glue, inventory) })
+	part("rolling restart that stops", func(t *testing.T) { testRollingRestartStops(t, l, inventory) })
+	part("rolling restart of small hosts", func(t *testing.T) { testRollingRestartLeavesSmallHosts(t, l, inventory) })
+	part("rolling restart", func(t *testing.T) { testRollingRestart(t, l, glue, inventory) })
 }
 
 // watchProcesses looks at the command lines and the environments of a machine's processes until the
