@@ -175,7 +175,7 @@ func testRollingRestartStops(t *testing.T, l *lab, inventory string) {
 	first.write("/etc/systemd/system/nginx.service.d/zz-broken.conf", "[Service]\nExecStartPre=/bin/false\n")
 	first.run("systemctl daemon-reload")
 	l.mustStop(t, "push1 does not answer at http://127.0.0.1:9080/healthz: it refuses readers", "-i", inventory, "rolling-restart.yml")
-	l.mustStop(t, "Nothing was changed. The daemon on push1 must know http://"+second.address+":9080", "-i", inventory, "rolling-restart.yml", "--limit", second.name)
+	l.mustStop(t, "Nothing has been changed. The daemon on push1 must know http://"+second.address+":9080", "-i", inventory, "rolling-restart.yml", "--limit", second.name)
 	if after := l.nginx(t); after[second.name] != before[second.name] {
 		t.Errorf("nginx on %s was restarted", second.name)
 	}
