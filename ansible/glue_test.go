@@ -1,0 +1,242 @@
+package ansible_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"pushglue/glue/gluetest"
+)
+
+// secrets are what must not be seen anywhere but in its file.
+var secrets = map[string]string{
+	"redis_queue_password":          "c0ffee-of-the-daemon-0123",
+	"redis_queue_producer_password": "c0ffee-of-the-producer-0123",
+	"anonymize_key":                 "c0ffee-of-the-pseudonyms-0123456",
+}
+
+const pipelines = `
+pipelines:
+  - name: crowd
+    feed: crowd
+    stages:
+      - json
+      - route: {channels: ["crowd:{channel}"]}
+      - format: {keep: [id], type: "{event}"}
+    publish: push
+`
+
+// glueInventory writes an inventory in which every machine is a push host, and the first is the queue's and the daemon's as well.
+func (l *lab) glueInventory(t *testing.T) string {
+	t.Helper()
+	first := l.machines[0]
+	hosts := map[string]any{}
+	for _, m := range l.machines {
+		hosts[m.name] = map[string]any{"ansible_host": m.address, "push_host_url": "http://" + m.address + ":9080"}
+	}
+	only := map[string]any{"hosts": map[string]any{first.name: map[string]any{}}}
+	all := map[string]any{"all": map[string]any{
+		"children": map[string]any{"push_hosts": map[string]any{"hosts": hosts}, "redis_hosts": only, "glue_hosts": only},
+		"vars": map[string]any{
+			"kernel_leave_out": []string{
+				"fs.file-max", "fs.nr_open", "net.core.netdev_max_backlog", "net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans",
+				"net.ipv4.tcp_max_tw_buckets",
+			},
+			"push_host_workers":             "2",
+			"push_host_worker_connections":  8192,
+			"push_host_limit_nofile":        10000,
+			"push_host_shared_memory":       "64m",
+			"push_host_internal_allow":      []string{first.address, l.network + ".1"},
+			"redis_queue_bind":              []string{"127.0.0.1", first.address},
+			"redis_queue_password":          secrets["redis_queue_password"],
+			"redis_queue_producer_password": secrets["redis_queue_producer_password"],
+			"pushglue_binary":               binary(t),
+			"pushglue_pipelines":            l.file(t, "pipelines.yml", pipelines),
+			"pushglue_redis_url":            "redis://pushglue:" + secrets["redis_queue_password"] + "@" + first.address + ":6379/0",
+			"pushglue_secrets":              map[string]string{"PUSHGLUE_ANONYMIZE_KEY": secrets["anonymize_key"]},
+			// The machines that run the tests are slow: between out and in may pass more than half a minute.
+			"pushglue_environment": map[string]string{"PUSHGLUE_REPLAY_TIME": "3m"},
+		},
+	}}
+	text, err := json.Marshal(all) // JSON is YAML
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.file(t, "inventory.yml", string(text))
+}
+
+// file writes a file that playbooks read.
+func (l *lab) file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(l.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// binary builds the daemon for machines of this kind.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pushglue")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "pushglue/cmd/pushglue")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	execute(t, build)
+	return path
+}
+
+// mustPlay runs a playbook that must succeed and show no secret.
+func (l *lab) mustPlay(t *testing.T, args ...string) string {
+	t.Helper()
+	began := time.Now()
+	text, err := l.play(args...)
+	if err != nil {
+		t.Fatalf("ansible-playbook %s: %v\n%s", strings.Join(args, " "), err, tail(text))
+	}
+	t.Logf("%s took %s", strings.Join(args, " "), time.Since(began).Round(time.Second))
+	checkNoSecret(t, "what ansible-playbook prints", text)
+	return text
+}
+
+// mustStop runs a playbook that must fail with these words.
+func (l *lab) mustStop(t *testing.T, want string, args ...string) {
+	t.Helper()
+	text, err := l.play(args...)
+	checkNoSecret(t, "what ansible-playbook prints", text)
+	if err == nil || !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+		t.Errorf("ansible-playbook %s: %v; it does not say %q:\n%s", strings.Join(args, " "), err, want, tail(text))
+	}
+}
+
+func checkNoSecret(t *testing.T, where, text string) {
+	t.Helper()
+	for name, secret := range secrets {
+		if strings.Contains(text, secret) {
+			at := strings.Index(text, secret)
+			t.Errorf("%s shows %s: %q", where, name, text[max(0, at-200):min(len(text), at+len(secret)+50)])
+		}
+	}
+}
+
+// TestGlue applies everything to two machines, and looks at how they work together.
+func TestGlue(t *testing.T) {
+	l := newLab(t, "push1", "push2")
+	inventory := l.glueInventory(t)
+	glue := l.machines[0]
+	part := func(name string, test func(t *testing.T)) {
+		t.Run(name, func(part *testing.T) {
+			l.tb = part // which fails if a machine does not do what it is told
+			defer func() { l.tb = t }()
+			test(part)
+		})
+	}
+
+	part("wrong pipelines stop it before anything is changed", func(t *testing.T) {
+		wrong := l.file(t, "wrong.yml", strings.Replace(pipelines, "- json", "- jsn", 1))
+		before := glue.run("dpkg-query -W | md5sum; find /etc /usr/local /var/lib -newer /etc/hostname -type f | sort")
+		l.mustStop(t, `push1: nothing has been changed. pushglue check says: pushglue: pipelines.yml:6:9: unknown stage`, "-i", inventory, "site.yml", "-e", "pushglue_pipelines="+wrong)
+		if after := glue.run("dpkg-query -W | md5sum; find /etc /usr/local /var/lib -newer /etc/hostname -type f | sort"); after != before {
+			t.Errorf("it has changed something:\n%s\n%s", before, after)
+		}
+	})
+	part("check mode", func(t *testing.T) {
+		l.mustPlay(t, "-i", inventory, "site.yml", "--check", "--diff")
+	})
+	watched := glue.watchProcesses()
+	l.mustPlay(t, "-i", inventory, "site.yml", "--diff", "-v")
+	checkNoSecret(t, "the list of processes", watched())
+	checkNoSecret(t, "the journal", glue.run("journalctl --no-pager"))
+	part("the second run changes nothing", func(t *testing.T) {
+		for _, host := range recap.FindAllStringSubmatch(l.mustPlay(t, "-i", inventory, "site.yml", "--diff"), -1) {
+			if host[2] != "0" {
+				t.Errorf("it changes %s", host[0])
+			}
+		}
+	})
+	l.mustPlay(t, "-i", inventory, "verify.yml")
+	part("secrets", func(t *testing.T) { testSecrets(t, glue) })
+	part("a message", func(t *testing.T) { testMessage(t, l, glue) })
+	part("push hosts that come and go", func(t *testing.T) { testHosts(t, l, glue, inventory) })
+	part("drain", func(t *testing.T) { testDrain(t, l, glue, inventory) })
+	part("rolling restart that stops", func(t *testing.T) { testRollingRestartStops(t, l, inventory) })
+	part("rolling restart of small hosts", func(t *testing.T) { testRollingRestartLeavesSmallHosts(t, l, inventory) })
+	part("rolling restart", func(t *testing.T) { testRollingRestart(t, l, glue, inventory) })
+}
+
+// watchProcesses looks at the command lines and the environments of a machine's processes until the
+// function that it returns is called, which returns what was seen.
+func (m *machine) watchProcesses() func() string {
+	m.run(`systemd-run --quiet --unit watch sh -c 'while :; do ps axeww -o args; sleep 0.2; done >/run/processes'`)
+	return func() string {
+		return m.run("systemctl stop watch; sort -u /run/processes")
+	}
+}
+
+// testSecrets looks at who can read secrets, and what the daemon's unit lets it do.
+func testSecrets(t *testing.T, m *machine) {
+	const want = `640 root:pushglue /etc/pushglue/secrets/PUSHGLUE_ANONYMIZE_KEY
+640 root:pushglue /etc/pushglue/secrets/PUSHGLUE_REDIS_URL
+640 root:redis /etc/redis/pushglue.acl
+750 root:pushglue /etc/pushglue/secrets
+`
+	if got := m.run("stat -c '%a %U:%G %n' /etc/pushglue/secrets/* /etc/redis/pushglue.acl /etc/pushglue/secrets"); got != want {
+		t.Errorf("secrets are\n%s, want\n%s", got, want)
+	}
+	files := m.run("grep -rlF c0ffee /etc /usr/local /var/lib /var/log /root /tmp 2>/dev/null | sort || :")
+	if got := strings.Fields(files); strings.Join(got, " ") != "/etc/pushglue/secrets/PUSHGLUE_ANONYMIZE_KEY /etc/pushglue/secrets/PUSHGLUE_REDIS_URL" {
+		t.Errorf("files with secrets are %q", got)
+	}
+	if told := m.run("systemd-analyze security --no-pager pushglue.service"); !regexp.MustCompile(`Overall exposure level for pushglue.service: [01]\.`).MatchString(told) {
+		t.Errorf("systemd-analyze security says %s", tail(told))
+	}
+}
+
+// testMessage puts a job with the producer's password, and reads it on each push host.
+func testMessage(t *testing.T, l *lab, glue *machine) {
+	var streams []*gluetest.Subscription
+	for _, m := range l.machines {
+		s, err := gluetest.Subscribe(t.Context(), "http://"+m.address+"/subscribe/crowd:one", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		streams = append(streams, s)
+	}
+	glue.write("/root/url", producerURL(glue))
+	told := glue.run(`echo '{"id":"first","event":"post_save","channel":"one"}' | PUSHGLUE_REDIS_URL_FILE=/root/url pushglue put --wait crowd`)
+	if !strings.Contains(told, "published: 1 message to 1 channel on 2 push hosts") {
+		t.Errorf("put says %q", told)
+	}
+	for i, s := range streams {
+		event, err := s.Next()
+		if err != nil || event.Data != `{"id":"first"}` || event.Type != "post_save" {
+			t.Errorf("the reader of %s gets %+v, %v", l.machines[i].name, event, err)
+		}
+	}
+}
+
+// producerURL is Redis as an application sees it.
+func producerURL(m *machine) string {
+	return fmt.Sprintf("redis://producer:%s@%s:6379/0", secrets["redis_queue_producer_password"], m.address)
+}
+
+// testHosts takes a push host out of the list, and puts it in again: the daemon goes on without a restart.
+func testHosts(t *testing.T, l *lab, glue *machine, inventory string) {
+	before := glue.run("systemctl show --value --property MainPID pushglue")
+	listed := func() int {
+		return strings.Count(glue.run("pushglue hosts --json"), `"url"`)
+	}
+	l.mustPlay(t, "-i", inventory, "site.yml", "--limit", "glue_hosts", "-e", `{"pushglue_push_hosts": ["http://`+glue.address+`:9080"]}`)
+	await(t, "the daemon has one push host", func() bool { return listed() == 1 })
+	l.mustPlay(t, "-i", inventory, "site.yml", "--limit", "glue_hosts")
+	await(t, "the daemon has both push hosts", func() bool { return listed() == 2 })
+	if after := glue.run("systemctl show --value --property MainPID pushglue"); after != before {
+		t.Error("the daemon was restarted")
+	}
+}
