@@ -30,8 +30,12 @@ func (l *lab) variables(module map[string]any) map[string]any {
 	return v
 }
 
-// TestRoles applies the playbooks to fresh machines.
+// TestRoles applies the roles of push hosts to fresh machines, in check mode and for real, and tries what must be refused.
 func TestRoles(t *testing.T) {
+	if !*long {
+		t.Log("without -long: TestGlue applies them all")
+		return
+	}
 	t.Run(service.Nchan, func(t *testing.T) { testRoles(t, map[string]any{"push_host_module": service.Nchan}) })
 	if file := os.Getenv("PUSH_STREAM_MODULE"); file != "" {
 		t.Run(service.PushStream, func(t *testing.T) {
