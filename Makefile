@@ -22,7 +22,7 @@ READERS ?= 200000
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
-.PHONY: help build test deps lint vuln demo bench crowd faults fuzz golden clean
+.PHONY: help build test deps lint vuln demo bench crowd faults machines fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ crowd: deps ## connect 200,000 readers to one push host on this machine, as root
 # As root it also plays what needs network namespaces and a small disk; with PUSH_STREAM_MODULE, all of it on push-stream too.
 faults: deps ## kill, cut off and fill up every part under load, for some 20 minutes (a short form is part of test)
 	CGO_ENABLED=1 go test -race -timeout 60m -count 1 -run '$(RUN)' ./cmd/pushglue/faults -args -long -seed $(SEED)
+
+# As root, with PUSH_STREAM_MODULE on push-stream too.
+machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in some half an hour (a short form is part of test)
+	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
