@@ -41,3 +41,31 @@ func (t *Times) add(d *Times) {
 		t.Bucket[i] += n
 	}
 }
+
+// Since returns what was counted after an earlier state of t.
+func (t Times) Since(earlier Times) Times {
+	t.Count -= earlier.Count
+	t.Sum -= earlier.Sum
+	for i, n := range earlier.Bucket {
+		t.Bucket[i] -= n
+	}
+	return t
+}
+
+// Quantile returns how long the share q of all took at most, to the precision of the buckets; 0 if there are none.
+func (t Times) Quantile(q float64) time.Duration {
+	rank := q * float64(t.Count)
+	var below float64
+	for i, n := range t.Bucket {
+		if n == 0 || below+float64(n) < rank {
+			below += float64(n)
+			continue
+		}
+		shortest, longest := time.Duration(0), TimesBound(i)
+		if i > 0 {
+			shortest = TimesBound(i - 1)
+		}
+		return shortest + time.Duration(float64(longest-shortest)*(rank-below)/float64(n))
+	}
+	return 0
+}

@@ -35,6 +35,38 @@ func TestTimesAreCountedUpToTheirBound(t *testing.T) {
 	}
 }
 
+// TestTimesTellWhatMostTook, to the precision of their buckets.
+func TestTimesTellWhatMostTook(t *testing.T) {
+	var times glue.Times
+	if q := times.Quantile(0.5); q != 0 {
+		t.Errorf("of none: %s", q)
+	}
+	for range 1000 {
+		times.Note(time.Minute) // before
+	}
+	earlier := times
+	for range 90 {
+		times.Note(3 * time.Millisecond)
+	}
+	for range 10 {
+		times.Note(700 * time.Millisecond)
+	}
+	since := times.Since(earlier)
+	if want := 90*3*time.Millisecond + 10*700*time.Millisecond; since.Count != 100 || since.Sum != want {
+		t.Errorf("%+v, want 100 in %s", since, want)
+	}
+	for q, within := range map[float64][2]time.Duration{
+		0.5:  {2 * time.Millisecond, 4096 * time.Microsecond},
+		0.9:  {2 * time.Millisecond, 4096 * time.Microsecond},
+		0.91: {500 * time.Millisecond, 1100 * time.Millisecond},
+		1:    {500 * time.Millisecond, 1100 * time.Millisecond},
+	} {
+		if got := since.Quantile(q); got < within[0] || got > within[1] {
+			t.Errorf("%g took up to %s, want one of %s", q, got, within)
+		}
+	}
+}
+
 // TestTheLedgerHasTimes of what a job goes through.
 func TestTheLedgerHasTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

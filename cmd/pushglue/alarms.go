@@ -24,13 +24,13 @@ func (c *config) sentry() (*alarm.Sentry, error) {
 	return alarm.NewSentry(alarm.SentryConfig{DSN: c.SentryDSN, Environment: c.SentryEnvironment, Release: version, Sample: c.SentrySample})
 }
 
-// daemonLogger returns the daemon's logger, whose errors go to Sentry too, and what waits until they are there.
-func (c *config) daemonLogger(w io.Writer) (log zerolog.Logger, flush func(), err error) {
+// daemonLogger returns the daemon's logger, whose lines go to others too, and its errors to Sentry, and what waits until they are there.
+func (c *config) daemonLogger(w io.Writer, others ...io.Writer) (log zerolog.Logger, flush func(), err error) {
 	sentry, err := c.sentry()
 	if err != nil || sentry == nil {
-		return c.logger(w), func() {}, err
+		return c.logger(w, others...), func() {}, err
 	}
-	return c.logger(w, sentry), func() { sentry.Flush(sentryPatience) }, nil
+	return c.logger(w, append(others, sentry)...), func() { sentry.Flush(sentryPatience) }, nil
 }
 
 // watch starts the watchdog, which calls exit when something hangs, and the monitor of failures, until end is called.

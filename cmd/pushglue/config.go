@@ -56,7 +56,12 @@ type config struct {
 	Lease                 time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
 	LeaseOthers           time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
 	Standby               bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
-	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers /livez, /readyz, /metrics, /ledger and /hosts; empty for nowhere"`
+	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers: a page for people, /status, /livez, /readyz, /metrics, /ledger, /hosts and /jobs; empty for nowhere"`
+	HTTPToken             string        `split_words:"true" desc:"what changes over HTTP must show, such as a retry on the page; 16 characters or more; without it roles of push hosts can be changed from this machine, and no jobs; a secret"`
+	HTTPTokenFile         string        `split_words:"true" desc:"a file with that token in it, in the place of PUSHGLUE_HTTP_TOKEN"`
+	Traffic               []string      `split_words:"true" default:"forum:,thread:" desc:"what the names of channels begin with that the map of traffic counts, separated by commas; private ones it never does"`
+	TrafficChannel        string        `split_words:"true" desc:"a channel to which the map of traffic is published every second; none by default"`
+	TrafficURL            string        `split_words:"true" desc:"where browsers subscribe to push hosts, such as https://push.example.com/subscribe/: the page reads the map from that channel there; from the daemon by default"`
 	MetricsInterval       time.Duration `split_words:"true" default:"10s" desc:"how often Redis and the push hosts are asked for what they count, which is compared with the ledger and shown"`
 	StatsdAddr            string        `split_words:"true" desc:"HOST:PORT of a statsd daemon that gets the numbers of /metrics, over UDP; none by default"`
 	StatsdPrefix          string        `split_words:"true" default:"pushglue." desc:"what the names of its numbers begin with"`
@@ -100,6 +105,8 @@ func readConfig() (config, error) {
 	_, err = c.level()
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
 	check(c.HTTPAddr == "" || isAddress(c.HTTPAddr), "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)
+	check(c.HTTPToken == "" || isToken(c.HTTPToken), "HTTP_TOKEN", "want 16 or more letters, digits and -._~+/=; make one with `openssl rand -hex 32`")
+	errs = append(errs, c.checkTraffic()...)
 	check(c.StatsdAddr == "" || isAddress(c.StatsdAddr), "STATSD_ADDR", "%q is no address such as 127.0.0.1:8125", c.StatsdAddr)
 	check(c.Watchdog == 0 || c.Watchdog >= time.Second, "WATCHDOG", "%s is less than 1s; 0s is for ever", c.Watchdog)
 	check(c.AlertFailures >= 0, "ALERT_FAILURES", "%d is less than 0", c.AlertFailures)

@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -201,6 +203,8 @@ type tab struct {
 	mu       sync.Mutex
 	requests []string // URLs
 	failures []string // errors of the page's scripts
+
+	complaints []string // errors in the console, but for answers that are errors
 }
 
 // openTab opens the demo's page and waits until its stream is open.
@@ -236,6 +240,10 @@ func (p *tab) note(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, e.Request.URL)
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
+			p.complaints = append(p.complaints, e.Entry.Text)
+		}
 	case *runtime.EventExceptionThrown:
 		p.failures = append(p.failures, e.ExceptionDetails.Text+" "+e.ExceptionDetails.Exception.Description)
 	}
@@ -295,14 +303,14 @@ func (p *tab) screenshot(name string) {
 	p.t.Log("screenshot:", path)
 }
 
-// check makes sure that the tab asked nobody but the demo, and that its scripts had no error.
-func (p *tab) check(name, origin string) {
+// check makes sure that the tab asked nobody but these origins, and that its scripts had no error.
+func (p *tab) check(name string, origins ...string) {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, request := range p.requests {
 		u, err := url.Parse(request)
-		if err != nil || u.Scheme != "data" && u.Scheme+"://"+u.Host != origin {
+		if err != nil || u.Scheme != "data" && !slices.Contains(origins, u.Scheme+"://"+u.Host) {
 			p.t.Errorf("%s asked for %s", name, request)
 		}
 	}

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pushglue/glue/push"
+	"pushglue/glue/secret"
 )
 
 // askTime bounds a question to the daemon, who asks its push hosts in turn.
@@ -53,7 +55,7 @@ Each daemon has roles of its own, and forgets them when it ends.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.run(c, http.MethodGet, nil) },
 	}
 	cmd.SuggestionsMinimumDistance = 2
-	cmd.PersistentFlags().StringVar(&a.addr, "addr", "", "where the daemon answers (default: PUSHGLUE_HTTP_ADDR, which is 127.0.0.1:9070 by default)")
+	addrFlag(cmd.PersistentFlags(), &a.addr)
 	cmd.PersistentFlags().BoolVar(&a.asJSON, "json", false, "print one JSON object")
 	cmd.AddCommand(
 		a.newRoleCommand(push.In, "Have a host in service"),
@@ -61,6 +63,10 @@ Each daemon has roles of its own, and forgets them when it ends.`,
 		a.newRoleCommand(push.Out, "Send a host nothing"),
 	)
 	return cmd
+}
+
+func addrFlag(flags *pflag.FlagSet, addr *string) {
+	flags.StringVar(addr, "addr", "", "where the daemon answers (default: PUSHGLUE_HTTP_ADDR, which is 127.0.0.1:9070 by default)")
 }
 
 func (a *asking) newRoleCommand(role push.Role, short string) *cobra.Command {
@@ -122,32 +128,45 @@ func reachable(addr string) (string, error) {
 // askDaemon asks the daemon at address for its hosts, or has it change one.
 func askDaemon(ctx context.Context, method, address string, body []byte) (hostsReport, error) {
 	var report hostsReport
+	text, err := askAt(ctx, method, address, "/hosts", body)
+	if err == nil && (json.Unmarshal(text, &report) != nil || report.Hosts == nil) {
+		err = fmt.Errorf("what answers at %s is no daemon of pushglue, or an older one", address)
+	}
+	return report, err
+}
+
+// askAt returns what the daemon at address answers. A change shows it PUSHGLUE_HTTP_TOKEN, if there is one.
+func askAt(ctx context.Context, method, address, path string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+"/hosts", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
-		return report, usageError{fmt.Errorf("--addr: %q is no address such as 127.0.0.1:9070", address)}
+		return nil, usageError{fmt.Errorf("--addr: %q is no address such as 127.0.0.1:9070", address)}
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+		token, _, err := secret.Lookup(envPrefix + "_HTTP_TOKEN")
+		switch {
+		case err == nil:
+			req.Header.Set("Authorization", "Bearer "+token)
+		case !errors.Is(err, secret.ErrNotSet):
+			return nil, err
+		}
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: it is this machine
 	resp, err := client.Do(req)
 	if err != nil {
-		return report, fmt.Errorf("no daemon answers at %s: %w; does it run, and is that its PUSHGLUE_HTTP_ADDR? --addr names another one", address, err)
+		return nil, fmt.Errorf("no daemon answers at %s: %w; does it run, and is that its PUSHGLUE_HTTP_ADDR? --addr names another one", address, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err != nil {
-		return report, fmt.Errorf("the daemon at %s: %w", address, err)
+		return nil, fmt.Errorf("the daemon at %s: %w", address, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return report, refused(resp.Status, address, text)
+		return nil, refused(resp.Status, address, text)
 	}
-	if json.Unmarshal(text, &report) != nil || report.Hosts == nil {
-		return report, fmt.Errorf("what answers at %s is no daemon of pushglue, or an older one", address)
-	}
-	return report, nil
+	return text, nil
 }
 
 func refused(status, address string, text []byte) error {

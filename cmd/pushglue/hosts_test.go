@@ -12,14 +12,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/rs/zerolog"
-
-	"pushglue/glue"
 	"pushglue/glue/gluetest"
 	"pushglue/glue/gluetest/service"
-	"pushglue/glue/metrics"
 	"pushglue/glue/push"
 )
 
@@ -259,9 +254,7 @@ func TestRolesAreChangedFromHere(t *testing.T) {
 	}
 	defer p.Close()
 	name := p.Hosts()[0].Name
-	numbers := measure(config{MetricsInterval: time.Hour}, metrics.Sources{Ledger: new(glue.Ledger), Hosts: p}, zerolog.Nop())
-	defer numbers.end()
-	h := handler("glue1", new(glue.Ledger), p, numbers, zerolog.Nop())
+	h := newAnswers(t, "", p).handler()
 	good := fmt.Sprintf(`{"host":%q,"role":"drain"}`, name)
 	for what, test := range map[string]struct {
 		method, host, from, kind, body string

@@ -11,9 +11,11 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pushglue/cmd/pushglue/live"
 	"pushglue/glue"
 	"pushglue/glue/metrics"
 	"pushglue/glue/push"
+	"pushglue/glue/thoonk"
 )
 
 // server is the daemon's own HTTP; the zero value is none.
@@ -29,7 +31,7 @@ func serve(addr string, h http.Handler, log zerolog.Logger) (server, error) {
 		return server{}, fmt.Errorf("PUSHGLUE_HTTP_ADDR: %w; choose another address, or an empty one for none", err)
 	}
 	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
-		log.Warn().Stringer("address", listener.Addr()).Msg("the daemon's HTTP can be reached from elsewhere: it asks for no password, and tells names and counts")
+		log.Warn().Stringer("address", listener.Addr()).Msg("the daemon's HTTP can be reached from elsewhere: whoever looks is asked for no password, and is told names, counts, and errors of the log")
 	}
 	s := server{&http.Server{Handler: h, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}}
 	go func() {
@@ -46,15 +48,27 @@ func (s server) close() {
 	}
 }
 
-// handler of a server that is called own answers /livez while the process lives, /readyz if it can work, /metrics for Prometheus, /ledger with its sums, and
-// /hosts (http_hosts.go).
-func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, numbers *measuring, log zerolog.Logger) http.Handler {
+// answers is what the daemon's HTTP answers with.
+type answers struct {
+	own     string // the name in PUSHGLUE_HTTP_ADDR, if there is one
+	token   string // that changes need; empty for none
+	ledger  *glue.Ledger
+	feeds   []*thoonk.Feed
+	hosts   *push.Publisher // nil if there are none
+	numbers *measuring
+	panel   *live.Panel
+	log     zerolog.Logger
+}
+
+// handler answers /livez while the process lives, /readyz if it can work, /metrics for Prometheus, /ledger with its sums, /hosts (http_hosts.go), /jobs
+// (http_jobs.go), and / with the page and what it shows.
+func (a answers) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		reasons := numbers.unready()
+		reasons := a.numbers.unready()
 		if len(reasons) > 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			fmt.Fprintln(w, strings.Join(reasons, "\n"))
@@ -64,13 +78,15 @@ func handler(own string, ledger *glue.Ledger, hosts *push.Publisher, numbers *me
 	})
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(ledger.Sums()); err != nil {
-			log.Debug().Err(err).Msg("cannot answer /ledger")
+		if err := json.NewEncoder(w).Encode(a.ledger.Sums()); err != nil {
+			a.log.Debug().Err(err).Msg("cannot answer /ledger")
 		}
 	})
-	mux.Handle("GET /metrics", metrics.Handler(numbers.registry))
-	desk := hostsDesk{hosts, log}
-	mux.Handle("GET /hosts", ownHost(own, desk.show))
-	mux.Handle("POST /hosts", ownHost(own, desk.change))
+	mux.Handle("GET /metrics", metrics.Handler(a.numbers.registry))
+	hosts := hostsDesk{desk{a.token, a.log}, a.hosts}
+	mux.Handle("GET /hosts", ownHost(a.own, hosts.show))
+	mux.Handle("POST /hosts", ownHost(a.own, hosts.change))
+	mux.Handle("POST /jobs", ownHost(a.own, jobsDesk{desk{a.token, a.log}, a.feeds}.change))
+	mux.Handle("GET /", ownHost(a.own, a.panel.Handler().ServeHTTP))
 	return mux
 }

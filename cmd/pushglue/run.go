@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pushglue/cmd/pushglue/bench"
+	"pushglue/cmd/pushglue/live"
 	"pushglue/glue"
 	"pushglue/glue/metrics"
 	"pushglue/glue/thoonk"
@@ -54,7 +55,8 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	log, flush, err := c.daemonLogger(cmd.ErrOrStderr())
+	lines := new(live.Log)
+	log, flush, err := c.daemonLogger(cmd.ErrOrStderr(), lines)
 	if err != nil {
 		return err
 	}
@@ -92,6 +94,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	}
 
 	// The engine.
+	counting := live.Count(w.pipelines, c.Traffic)
 	g, err := glue.New(glue.Config{
 		Feeds: asFeeds(feeds), Pipelines: w.pipelines, Ledger: ledger, Log: log,
 		Batch: c.Batch, InFlight: c.InFlight, Attempts: c.Attempts, RetryBudget: c.RetryBudget, Drain: c.Drain,
@@ -108,10 +111,16 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	}
 	defer unfollow()
 
-	// What is measured, and the daemon's own HTTP.
+	// What is measured and shown, and the daemon's own HTTP.
 	numbers := measure(c, metrics.Sources{Ledger: ledger, Feeds: feeds, Hosts: w.push}, log)
 	defer numbers.end()
-	server, err := serve(c.HTTPAddr, handler(hostOf(c.HTTPAddr), ledger, w.push, numbers, log), log)
+	panel := live.New(live.Config{
+		Version: version, Ledger: ledger, Feeds: feeds, Pipelines: w.pipelines, Hosts: w.push, Sampler: numbers.sampler, Log: lines,
+		Changes: c.HTTPToken != "", Counting: counting, Channel: c.TrafficChannel, Stream: c.trafficStream(),
+	})
+	server, err := serve(c.HTTPAddr, answers{
+		own: hostOf(c.HTTPAddr), token: c.HTTPToken, ledger: ledger, feeds: feeds, hosts: w.push, numbers: numbers, panel: panel, log: log,
+	}.handler(), log)
 	if err != nil {
 		return err
 	}
@@ -128,6 +137,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
 	supervisor.ready()
+	go panel.Run(ctx)
 	defer supervisor.feed(g.Alive)()
 	defer watch(c, g, ledger, log, cmd.ErrOrStderr(), flush, os.Exit)()
 	err = g.Run(ctx)

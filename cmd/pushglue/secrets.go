@@ -14,7 +14,7 @@ func (c *config) readSecrets() []error {
 	for _, s := range []struct {
 		name string
 		into *string
-	}{{"REDIS_URL", &c.RedisURL}, {"PUSH_AUTHORIZATION", &c.PushAuthorization}, {"ALERT_WEBHOOK", &c.AlertWebhook}, {"SENTRY_DSN", &c.SentryDSN}} {
+	}{{"REDIS_URL", &c.RedisURL}, {"PUSH_AUTHORIZATION", &c.PushAuthorization}, {"ALERT_WEBHOOK", &c.AlertWebhook}, {"SENTRY_DSN", &c.SentryDSN}, {"HTTP_TOKEN", &c.HTTPToken}} {
 		text, _, err := secret.Lookup(envPrefix + "_" + s.name)
 		switch {
 		case err == nil:

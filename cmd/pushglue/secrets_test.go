@@ -52,7 +52,8 @@ func TestSecretsAndPayloadsAreNotShown(t *testing.T) {
 		"REDIS_URL_FILE=" + writeSecret(t, "redis://:"+plantedWord+"@"+store.Addr+"\n"), "PIPELINES=" + path,
 		"ANONYMIZE_KEY_FILE=" + writeSecret(t, plantedWord+plantedWord), "ENCRYPT_KEY_FILE=" + writeSecret(t, key),
 		"PRIVATE_KEY_FILE=" + writeSecret(t, plantedWord+plantedWord+plantedWord), "PUSH_AUTHORIZATION_FILE=" + writeSecret(t, authorization),
-		"PUSH_HOSTS=" + host.InternalURL(), "LOG_LEVEL=debug", "MAX_PAYLOAD=20000", "RETRY_BUDGET=10ms", "ATTEMPTS=1",
+		"PUSH_HOSTS=" + host.InternalURL(), "HTTP_TOKEN_FILE=" + writeSecret(t, plantedWord+plantedWord),
+		"LOG_LEVEL=debug", "MAX_PAYLOAD=20000", "RETRY_BUDGET=10ms", "ATTEMPTS=1",
 	}
 	secrets := []string{plantedWord, key}
 	said := shown{}
@@ -79,6 +80,7 @@ func TestSecretsAndPayloadsAreNotShown(t *testing.T) {
 		"REDIS_URL_FILE (scheme)": "http://:" + plantedWord + "@" + store.Addr,
 		"REDIS_URL_FILE (wrong)":  "redis://:x" + plantedWord + "@" + store.Addr,
 		"ENCRYPT_KEY_FILE":        plantedWord, "ANONYMIZE_KEY_FILE": plantedWord[:10], "PUSH_AUTHORIZATION_FILE": plantedWord + "\nX: y",
+		"HTTP_TOKEN": plantedWord, "HTTP_TOKEN_FILE": plantedWord[:10],
 		"REDIS_URL": "redis://:" + plantedWord + "@" + store.Addr, "ENCRYPT_KEY": key, "PUSH_AUTHORIZATION": authorization,
 	} {
 		variable, _, _ := strings.Cut(name, " ")
@@ -133,16 +135,19 @@ func TestSecretsAndPayloadsAreNotShown(t *testing.T) {
 			counts, err := feed.Counts(t.Context())
 			return err == nil && counts.Stalled >= before.Stalled+13 || strings.Contains(daemon.Log(), "nobody takes messages")
 		})
-		resp, err := http.Get("http://" + http1 + "/ledger")
-		if err != nil {
-			t.Fatal(err)
+		for _, path := range []string{"/ledger", "/status", "/hosts", "/metrics"} {
+			resp, err := http.Get("http://" + http1 + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			said[path+", "+name] = string(text)
 		}
-		ledger, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		said["/ledger, "+name] = string(ledger)
+		run("top, "+name, 0, append(good, "HTTP_ADDR="+http1), "", "top", "--once")
 		daemon.Stop()
 		said["the log, "+name] = daemon.Log()
 	}

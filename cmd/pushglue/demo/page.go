@@ -3,24 +3,18 @@ package demo
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 
 	"pushglue"
+	"pushglue/cmd/pushglue/web"
 	"pushglue/glue/gluetest"
 )
 
 //go:embed page
 var pageFiles embed.FS
-
-// contentSecurityPolicy lets a page run its own scripts and talk to its own server, and nothing
-// else. It is the second line of defence: the first is the stage sanitize. Pictures of this server are none:
-// six in a comment that name /poll/ would take all connections that a browser has to it.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
-	"img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // page is what a browser sees of the demo, all on one origin.
 type page struct {
@@ -34,12 +28,8 @@ type page struct {
 }
 
 func (p *page) handler() http.Handler {
-	files, err := fs.Sub(pageFiles, "page")
-	if err != nil {
-		panic(err) // the directory is embedded
-	}
 	mux := http.NewServeMux()
-	mux.Handle("/", onlyGet(http.FileServerFS(files)))
+	web.Handle(mux, pageFiles, "page")
 	mux.Handle("/comments", p.application)
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, p.account(r.Context()))
@@ -67,7 +57,9 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("GET /jobs/{job}", p.serveJob)
 	mux.Handle("/subscribe/", p.host.Public())
 	mux.Handle("/poll/", p.host.Public())
-	return secure(sameHost(p.name, sameOrigin(mux)))
+	// The policy is the second line of defence: the first is the stage sanitize. Pictures of this server are none:
+	// six in a comment that name /poll/ would take all connections that a browser has to it.
+	return web.Secure(sameHost(p.name, sameOrigin(mux)))
 }
 
 func (p *page) serveJob(w http.ResponseWriter, r *http.Request) {
@@ -77,17 +69,6 @@ func (p *page) serveJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, t.details())
-}
-
-func onlyGet(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET reads a page", http.StatusMethodNotAllowed)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // sameHost refuses what is asked of a host that this one need not be. Else another site could give its own
@@ -119,17 +100,6 @@ func sameOrigin(next http.Handler) http.Handler {
 		http.Error(w, "another site cannot post here: Origin must be this page's own", http.StatusForbidden)
 	}))
 	return protection.Handler(next)
-}
-
-func secure(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Content-Security-Policy", contentSecurityPolicy)
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("Cache-Control", "no-cache") // the next demo on this address may be another version
-		next.ServeHTTP(w, r)
-	})
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

@@ -12,6 +12,11 @@ export function h(name, properties = {}, ...children) {
   return element;
 }
 
+// write changes an element's text, if it is another one: else a screen reader may say it again.
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 // The page's own parts, found before there is any comment in it: what a visitor writes may have ids too.
 const parts = new Map([...document.querySelectorAll('[id]')].map((element) => [element.id, element]));
 
