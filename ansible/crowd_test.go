@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
 // crowd are readers of many channels, spread over hosts. One whose stream ends goes on at once, on the host that takes it, with what it
@@ -107,7 +107,7 @@ func (c *crowd) note(what func()) {
 // crowdStream is an open stream. It takes no goroutine but the reader's, of which the race detector stands 8,000.
 type crowdStream struct {
 	net.Conn
-	events *gluetest.EventReader
+	events *eventstream.Reader
 }
 
 func (c *crowd) subscribe(ctx context.Context, channel, host int, position string) (*crowdStream, error) {
@@ -136,7 +136,7 @@ func (c *crowd) subscribe(ctx context.Context, channel, host int, position strin
 		return nil, err
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return &crowdStream{conn, gluetest.NewEventReader(resp.Body)}, nil
+	return &crowdStream{conn, eventstream.NewReader(resp.Body)}, nil
 }
 
 // readStream reads a stream until it ends, and returns the id of the last event.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
 // secrets are what must not be seen anywhere but in its file.
@@ -208,9 +208,9 @@ func testSecrets(t *testing.T, m *machine) {
 
 // testMessage puts a job with the producer's password, and reads it on each push host.
 func testMessage(t *testing.T, l *lab, glue *machine) {
-	var streams []*gluetest.Subscription
+	var streams []*eventstream.Subscription
 	for _, m := range l.machines {
-		s, err := gluetest.Subscribe(t.Context(), "http://"+m.address+"/subscribe/crowd:one", "")
+		s, err := eventstream.Subscribe(t.Context(), "http://"+m.address+"/subscribe/crowd:one", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/thoonk"
 )
 
@@ -197,7 +197,7 @@ func testRollingRestartStops(t *testing.T, l *lab, inventory string) {
 // is put back.
 func testDrain(t *testing.T, l *lab, first *machine, inventory string) {
 	second := l.machines[1]
-	stream, err := gluetest.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", "")
+	stream, err := eventstream.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func testDrain(t *testing.T, l *lab, first *machine, inventory string) {
 	for err == nil {
 		_, err = stream.Next()
 	}
-	if _, err := gluetest.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", ""); err == nil {
+	if _, err := eventstream.Subscribe(t.Context(), "http://"+second.address+"/subscribe/crowd:one", ""); err == nil {
 		t.Error("a host that is out of service takes a reader")
 	}
 	if told := first.run("pushglue hosts"); !regexp.MustCompile(regexp.QuoteMeta(second.address) + `:9080 +up +drain `).MatchString(told) {

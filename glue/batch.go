@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"time"
 )
 
 // batch is what is claimed, transformed, published and settled together. One goroutine at a
@@ -20,6 +21,10 @@ type run struct {
 	failures []error   // by job: errUntried at first, later what a stage said; nil when all passed it on or dropped it
 	sendings []sending // the messages that the stages made, in the order of the jobs
 	alone    bool      // each message goes out by itself, though the pipeline coalesces
+
+	// Of what was published last.
+	start, end time.Time
+	hosts      []Answer // to one of the messages that are traced
 }
 
 // sending is one message on its way to the publisher.
@@ -129,7 +134,7 @@ func (b *batch) pick(places []int) *batch {
 	}
 	for r := range b.runs {
 		from := &b.runs[r]
-		p.runs[r].pipeline = from.pipeline
+		p.runs[r] = run{pipeline: from.pipeline, start: from.start, end: from.end, hosts: from.hosts}
 		for _, i := range places {
 			p.runs[r].failures = append(p.runs[r].failures, from.failures[i])
 		}
@@ -150,6 +155,7 @@ func (b *batch) merge(next *batch) {
 	for r := range b.runs {
 		to, from := &b.runs[r], &next.runs[r]
 		to.failures = append(to.failures, from.failures...)
+		to.start, to.end, to.hosts = from.start, from.end, from.hosts
 		for _, s := range from.sendings {
 			s.job += shift
 			to.sendings = append(to.sendings, s)

@@ -7,7 +7,7 @@ import (
 )
 
 // confirm tells those stages that want to know it which messages of b were published.
-func (b *batch) confirm(log zerolog.Logger) {
+func (b *batch) confirm(repeats *repeats) {
 	for r := range b.runs {
 		p := b.runs[r].pipeline
 		for _, stage := range p.Stages {
@@ -16,7 +16,10 @@ func (b *batch) confirm(log zerolog.Logger) {
 				continue
 			}
 			if err := b.runs[r].confirm(confirmer); err != nil {
-				log.Warn().Err(err).Str("pipeline", p.Name).Str("stage", stage.Name).Msg("the stage cannot take note of what was published")
+				repeats.say(event{
+					level: zerolog.WarnLevel, message: "the stage cannot take note of what was published", kind: p.Name + stage.Name + err.Error(),
+					common: func(e *zerolog.Event) { e.Str("pipeline", p.Name).Str("stage", stage.Name).Err(err) },
+				})
 			}
 		}
 	}

@@ -21,6 +21,7 @@ type Config struct {
 	Feeds     []Feed
 	Pipelines []Pipeline
 	Ledger    *Ledger // where to count; nil for one of its own
+	Traces    *Traces // nil keeps none
 	Log       zerolog.Logger
 
 	Batch       int           // most jobs of one claim; default 256
@@ -86,6 +87,9 @@ func (c Config) withDefaults() Config {
 	if c.Ledger == nil {
 		c.Ledger = new(Ledger)
 	}
+	if c.Traces == nil {
+		c.Traces = NewTraces(TraceConfig{Keep: KeepNone})
+	}
 	c.Batch = orDefault(c.Batch, 256)
 	c.InFlight = orDefault(c.InFlight, 4*c.Batch)
 	c.Attempts = orDefault(c.Attempts, 5)
@@ -106,13 +110,14 @@ func orDefault[T comparable](v, def T) T {
 
 func newLine(c Config, feed Feed) (*line, error) {
 	log := c.Log.With().Str("feed", feed.Name()).Logger()
+	repeats := newRepeats(log)
 	var pipelines []*Pipeline
 	var shadows []*shadow
 	for i := range c.Pipelines {
 		switch p := &c.Pipelines[i]; {
 		case p.Feed != feed.Name():
 		case p.Shadow:
-			shadows = append(shadows, &shadow{newTransformer([]*Pipeline{p}, c.Ledger, log), semaphore.NewWeighted(1)})
+			shadows = append(shadows, &shadow{newTransformer([]*Pipeline{p}, c.Ledger, repeats), semaphore.NewWeighted(1)})
 		default:
 			pipelines = append(pipelines, p)
 		}
@@ -128,14 +133,15 @@ func newLine(c Config, feed Feed) (*line, error) {
 	works := newWorks(feed.Name())
 	return &line{
 		nozzle: &nozzle{
-			feed: feed, limit: c.Batch, ledger: c.Ledger, works: works, log: log,
+			feed: feed, limit: c.Batch, ledger: c.Ledger, works: works, traces: c.Traces, log: log,
 			room: semaphore.NewWeighted(int64(c.InFlight)),
 		},
-		transformer: newTransformer(pipelines, c.Ledger, log),
+		transformer: newTransformer(pipelines, c.Ledger, repeats),
 		works:       works,
 		shadows:     shadows,
 		ledger:      c.Ledger,
 		log:         log,
+		repeats:     repeats,
 		attempts:    c.Attempts,
 		budget:      c.RetryBudget,
 		window:      window,

@@ -24,6 +24,7 @@ type Job struct {
 	Claim any
 
 	claimedAt time.Time // by the engine's clock
+	trace     *trace    // nil if it is not traced
 }
 
 // putAt returns when the job was put, by the engine's clock; zero if the feed does not know.
@@ -62,6 +63,8 @@ func (v Verdict) String() string {
 	}
 	return "none"
 }
+
+func (v Verdict) isTrouble() bool { return v == Cancel || v == Stall }
 
 // Settlement is the verdict on one job.
 type Settlement struct {

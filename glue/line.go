@@ -18,6 +18,7 @@ type line struct {
 	works       *works
 	ledger      *Ledger
 	log         zerolog.Logger
+	repeats     *repeats
 
 	shadows []*shadow
 	gaveUp  bool // publish was told to stop while it held a batch
@@ -68,6 +69,7 @@ func (l *line) run(stop, abort context.Context) error {
 		}
 	}
 	l.beside.Wait()
+	l.repeats.flush()
 	return l.nozzle.flush(abort)
 }
 
@@ -134,7 +136,7 @@ func (l *line) gather(abort context.Context, b *batch, following <-chan *batch) 
 
 // settle settles the jobs of b whose outcome is known and returns the others; nil if there are none.
 func (l *line) settle(abort context.Context, b *batch) *batch {
-	b.confirm(l.log)
+	b.confirm(l.repeats)
 	failed := b.take(failedForNow)
 	l.settleAll(abort, b)
 	return failed
@@ -150,7 +152,9 @@ func (l *line) settleAll(abort context.Context, b *batch) {
 			settlements[i].Result = results[i]
 		}
 	}
-	l.nozzle.settle(abort, settlements)
+	start := time.Now()
+	settled := l.nozzle.settle(abort, settlements)
+	l.nozzle.traces.end(b, settlements, start, settled)
 	b.bookReturned(l.ledger)
 }
 
@@ -166,8 +170,16 @@ func (l *line) settlement(job *Job, j judgement) Settlement {
 	if j.verdict == Cancel && attempt >= l.attempts {
 		s.Verdict = Stall
 	}
-	l.log.Warn().Str("job", job.ID).Str("pipeline", j.pipeline.Name).Err(j.reason).
-		Int("attempt", attempt).Stringer("verdict", s.Verdict).Msg("job failed")
+	l.repeats.say(event{
+		level: zerolog.WarnLevel, message: "job failed", kind: s.Reason.String() + s.Verdict.String(),
+		common: func(e *zerolog.Event) {
+			e.Str("pipeline", j.pipeline.Name).Err(j.reason).Stringer("verdict", s.Verdict)
+			if s.Reason.Host != "" {
+				e.Str("host", s.Reason.Host)
+			}
+		},
+		own: func(e *zerolog.Event) { e.Str("job", job.ID).Int("attempt", attempt) },
+	})
 	return s
 }
 
@@ -193,6 +205,7 @@ func (l *line) retry(stop, abort context.Context, b *batch) {
 			l.nozzle.release(b)
 			return
 		}
+		l.nozzle.traces.retry(b)
 		l.transform(abort, b)
 		b.apart()
 		l.hand(abort, b, isAny)

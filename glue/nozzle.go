@@ -23,6 +23,7 @@ type nozzle struct {
 	ledger *Ledger
 	works  *works
 	log    zerolog.Logger
+	traces *Traces
 
 	room *semaphore.Weighted // for jobs in flight
 	seq  uint64              // jobs claimed so far
@@ -73,6 +74,7 @@ func (n *nozzle) claim(stop context.Context) ([]Job, uint64) {
 					sums.Waited.Note(jobs[i].Waited)
 				}
 			}
+			n.traces.begin(jobs)
 			n.ledger.AddFeed(sums)
 			first := n.seq
 			n.seq += uint64(len(jobs))
@@ -98,11 +100,11 @@ func (n *nozzle) tryClaim(stop context.Context) ([]Job, error) {
 	return jobs, err
 }
 
-// settle applies verdicts. When the store does not answer it tries again
+// settle applies verdicts, and reports whether it did. When the store does not answer it tries again
 // until abort is done, and once more then.
-func (n *nozzle) settle(abort context.Context, settlements []Settlement) {
+func (n *nozzle) settle(abort context.Context, settlements []Settlement) bool {
 	if len(settlements) == 0 {
-		return
+		return true
 	}
 	defer n.room.Release(int64(len(settlements)))
 	pause := newPause()
@@ -114,14 +116,14 @@ func (n *nozzle) settle(abort context.Context, settlements []Settlement) {
 				n.log.Info().Msg("settling again")
 			}
 			n.book(settlements)
-			return
+			return true
 		}
 		if last {
 			n.log.Error().Err(err).Int("jobs", len(settlements)).Msg("cannot settle; the jobs stay claimed")
 			n.mu.Lock()
 			n.lost += len(settlements)
 			n.mu.Unlock()
-			return
+			return false
 		}
 		if !failing {
 			n.log.Error().Err(err).Msg("cannot settle; trying again until it works")
@@ -167,6 +169,11 @@ func (n *nozzle) release(b *batch) {
 		n.released = append(n.released, released{b.seqs[i], job.ID, job.Claim})
 	}
 	b.bookReturned(n.ledger)
+	settlements := make([]Settlement, len(b.jobs))
+	for i := range settlements {
+		settlements[i].Verdict = Release
+	}
+	n.traces.end(b, settlements, time.Now(), true)
 }
 
 // flush gives the released jobs back to the head of the feed, so that they come out again in

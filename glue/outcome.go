@@ -9,7 +9,8 @@ import (
 
 // Receipt is what a publisher tells of a message that it has published and that somebody waits for.
 type Receipt struct {
-	Hosts int // push hosts that have it
+	Hosts   int      // push hosts that have it
+	Answers []Answer // of each push host, the first time or since the last time; nil where there are none
 }
 
 // Outcome is what whoever waits for a finished job is told, as JSON.

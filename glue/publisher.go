@@ -33,13 +33,13 @@ func (b *batch) publish(ctx context.Context, ledger *Ledger, some func(*Pipeline
 	}
 	var wg sync.WaitGroup
 	for _, r := range runs[1:] {
-		wg.Go(func() { r.publish(ctx, ledger) })
+		wg.Go(func() { r.publish(ctx, ledger, b.jobs) })
 	}
-	runs[0].publish(ctx, ledger)
+	runs[0].publish(ctx, ledger, b.jobs)
 	wg.Wait()
 }
 
-func (r *run) publish(ctx context.Context, ledger *Ledger) {
+func (r *run) publish(ctx context.Context, ledger *Ledger, jobs []Job) {
 	open := slices.AppendSeq(make([]*sending, 0, len(r.sendings)), r.open())
 	if len(open) == 0 {
 		return
@@ -53,8 +53,9 @@ func (r *run) publish(ctx context.Context, ledger *Ledger) {
 			retries++
 		}
 	}
+	traced := r.ask(jobs)
 	replaced := 0
-	start := time.Now()
+	r.start = time.Now()
 	switch c := r.pipeline.Coalesce; {
 	case c == nil:
 		r.pipeline.Publisher.Publish(ctx, messages, outcomes)
@@ -63,16 +64,19 @@ func (r *run) publish(ctx context.Context, ledger *Ledger) {
 	default:
 		replaced = c.publish(ctx, r.pipeline.Publisher, messages, outcomes)
 	}
-	took := time.Since(start)
+	r.end = time.Now()
 
 	for n, s := range open {
 		s.outcome, s.open = outcomes[n], isTemporary(outcomes[n])
 	}
 	sums := publishSums(outcomes)
-	sums.Took.Note(took)
+	sums.Took.Note(r.end.Sub(r.start))
 	sums.Published -= int64(replaced)
 	sums.Replaced, sums.Retries = int64(replaced), retries
 	ledger.AddPipeline(PipelineSums{Name: r.pipeline.Name, Publish: sums})
+	if traced {
+		r.trace(jobs, open)
+	}
 }
 
 // publishSums books outcomes: what failed for now stays in flight.

@@ -2,7 +2,9 @@ package glue
 
 import (
 	"context"
+	"slices"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -18,17 +20,22 @@ func (l *line) startShadow(abort context.Context, s *shadow, jobs []Job) {
 	if !s.busy.TryAcquire(1) {
 		return
 	}
+	jobs = slices.Clone(jobs) // the line goes on with them
 	l.beside.Go(func() {
 		defer s.busy.Release(1)
 		defer l.works.begin("shadow")()
 		b := newBatch(jobs, 0, s.transformer.pipelines)
 		s.transformer.transform(abort, b)
 		b.publish(abort, l.ledger, isAny)
-		b.confirm(l.log)
+		b.confirm(l.repeats)
 		b.bookReturned(l.ledger)
 		r := &b.runs[0]
 		if failed, first := r.failed(); failed > 0 {
-			l.log.Warn().Str("pipeline", r.pipeline.Name).Int("failures", failed).AnErr("first", first).Msg("shadow pipeline fails")
+			l.repeats.say(event{
+				level: zerolog.WarnLevel, message: "shadow pipeline fails", kind: r.pipeline.Name + first.Error(),
+				common: func(e *zerolog.Event) { e.Str("pipeline", r.pipeline.Name).Err(first) },
+				own:    func(e *zerolog.Event) { e.Int("failures", failed) },
+			})
 		}
 	})
 }

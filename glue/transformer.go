@@ -20,17 +20,17 @@ type transformer struct {
 	pipelines []*Pipeline
 	way       Branch
 	ledger    *Ledger
-	log       zerolog.Logger
+	repeats   *repeats
 }
 
-func newTransformer(pipelines []*Pipeline, ledger *Ledger, log zerolog.Logger) *transformer {
-	return &transformer{pipelines, BranchesOf(pipelines), ledger, log}
+func newTransformer(pipelines []*Pipeline, ledger *Ledger, repeats *repeats) *transformer {
+	return &transformer{pipelines, BranchesOf(pipelines), ledger, repeats}
 }
 
 // Transform runs one job through the stages of p. It returns the messages to publish, in order:
 // one, more when a stage split it, none when all were dropped. The error is that of a stage.
 func (p *Pipeline) Transform(ctx context.Context, job Job) ([]*Message, error) {
-	t := newTransformer([]*Pipeline{p}, new(Ledger), zerolog.Nop())
+	t := newTransformer([]*Pipeline{p}, new(Ledger), newRepeats(zerolog.Nop()))
 	b := newBatch([]Job{job}, 0, t.pipelines)
 	t.transform(ctx, b)
 	var messages []*Message
@@ -93,6 +93,8 @@ type walker struct {
 	made [][]sending
 	sums []PipelineSums
 
+	trace *trace // of the job at hand; nil if it is not traced
+
 	start [1]*Message // the message that a job begins with: here, lest the slice of one be allocated for each job
 }
 
@@ -113,6 +115,7 @@ func (w *walker) begin(ctx context.Context, i int, job *Job) {
 	}
 	w.start[0] = NewMessage(job.ID, job.Payload)
 	w.start[0].Job = job
+	w.trace = job.trace
 	w.walk(ctx, &w.way, i, w.start[:])
 }
 
@@ -141,8 +144,8 @@ func (w *walker) walk(ctx context.Context, b *Branch, i int, messages []*Message
 	for s := range b.Stages {
 		var count StageSums
 		var err error
-		if i%sampled == 0 {
-			messages, err = w.timed(ctx, b.Stages[s], messages, &count)
+		if i%sampled == 0 || w.trace != nil {
+			messages, err = w.timed(ctx, b, s, i, messages, &count)
 		} else {
 			messages, err = w.stage(ctx, b.Stages[s], messages, &count)
 		}
@@ -180,11 +183,27 @@ func clones(messages []*Message) []*Message {
 // some of them do.
 const sampled = 16
 
-// timed is stage, with the time that it takes.
-func (w *walker) timed(ctx context.Context, stage NamedStage, messages []*Message, count *StageSums) ([]*Message, error) {
+// timed is stage, of job i in a branch, with the time that it takes.
+func (w *walker) timed(ctx context.Context, b *Branch, place, i int, messages []*Message, count *StageSums) ([]*Message, error) {
 	start := time.Now()
-	passed, err := w.stage(ctx, stage, messages, count)
-	count.Took.Note(time.Since(start))
+	passed, err := w.stage(ctx, b.Stages[place], messages, count)
+	end := time.Now()
+	if i%sampled == 0 {
+		count.Took.Note(end.Sub(start))
+	}
+	if w.trace == nil {
+		return passed, err
+	}
+	step := Step{What: StepStage, Stage: b.Stages[place].Name, Start: start, End: end, In: int(count.In), Out: int(count.Out)}
+	for _, p := range b.Pipelines {
+		if w.wants(p, i) {
+			step.Pipelines = append(step.Pipelines, w.runs[p].pipeline.Name)
+		}
+	}
+	if err != nil {
+		step.Error = err.Error()
+	}
+	w.trace.add(&step)
 	return passed, err
 }
 
@@ -276,8 +295,12 @@ func (w *walker) process(ctx context.Context, stage NamedStage, m *Message) (err
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of a panic may quote payload; its type and the stack do not.
-			w.log.Error().Str("stage", stage.Name).Str("panic", fmt.Sprintf("%T", p)).
-				Bytes("stack", debug.Stack()).Msg("stage panicked")
+			kind, stack := fmt.Sprintf("%T", p), debug.Stack()
+			w.repeats.say(event{
+				level: zerolog.ErrorLevel, message: "stage panicked", kind: stage.Name + kind,
+				common: func(e *zerolog.Event) { e.Str("stage", stage.Name).Str("panic", kind) },
+				own:    func(e *zerolog.Event) { e.Bytes("stack", stack) },
+			})
 			err = Permanentf("panicked")
 		}
 	}()

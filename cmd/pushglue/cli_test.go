@@ -114,7 +114,7 @@ func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]struct{ command, text string }{
 		"rnu":                 {"pushglue", `unknown command "rnu"; did you mean run?`},
 		"Job":                 {"pushglue", `unknown command "Job"; did you mean jobs or top?`},
-		"start":               {"pushglue", `unknown command "start"; there are bench, capacity, check, completion, demo, hosts, jobs, put, run, sign, top, try, version`},
+		"start":               {"pushglue", `unknown command "start"; there are bench, capacity, check, completion, demo, hosts, jobs, put, run, sign, tail, top, trace, try, version`},
 		"--fast":              {"pushglue", `unknown flag: --fast`},
 		"help rnu":            {"pushglue help", `unknown command "rnu"; did you mean run?`},
 		"run --fast":          {"pushglue run", `unknown flag: --fast`},

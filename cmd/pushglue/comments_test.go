@@ -11,7 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
 // goldenEncryptKey is the key of encrypted messages. Golden files have what is in them.
@@ -29,7 +29,7 @@ type comment struct {
 // delivery is an event in some channels.
 type delivery struct {
 	channels []string
-	event    gluetest.Event
+	event    eventstream.Event
 }
 
 // loadComments returns n comments: those of testdata with their golden outputs, again and again,
@@ -53,7 +53,7 @@ func loadComments(t *testing.T, n int) []comment {
 			if err := json.Unmarshal([]byte(goldens[i%len(goldens)]), &golden); err != nil {
 				t.Fatal(err)
 			}
-			event := gluetest.Event{ID: golden.ID, Type: golden.Type, Data: golden.Body}
+			event := eventstream.Event{ID: golden.ID, Type: golden.Type, Data: golden.Body}
 			if round := i / len(payloads); round > 0 {
 				suffix := "-" + strconv.Itoa(round)
 				event.ID = golden.ID[:min(len(golden.ID), glue.MaxTokenLen-len(suffix))] + suffix

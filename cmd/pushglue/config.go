@@ -17,8 +17,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"pushglue/cmd/pushglue/alarm"
+	"pushglue/glue"
 	"pushglue/glue/metrics"
 	"pushglue/glue/push"
+	"pushglue/glue/spans"
 	"pushglue/glue/thoonk"
 )
 
@@ -56,7 +58,7 @@ type config struct {
 	Lease                 time.Duration `split_words:"true" default:"30s" desc:"how old a claim may become, unless its daemon extends it, before the job goes back to the feed; at least 1s, the same for all daemons of a feed"`
 	LeaseOthers           time.Duration `split_words:"true" default:"0s" desc:"the same for claims of other Thoonk workers, who extend none; 0 to leave theirs alone"`
 	Standby               bool          `split_words:"true" default:"false" desc:"of the daemons with this, one works on each feed, and the others take over when it is gone"`
-	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers: a page for people, /status, /livez, /readyz, /metrics, /ledger, /hosts and /jobs; empty for nowhere"`
+	HTTPAddr              string        `split_words:"true" default:"127.0.0.1:9070" desc:"where the daemon answers: a page for people, /status, /livez, /readyz, /metrics, /ledger, /hosts, /jobs and /trace; empty for nowhere"`
 	HTTPToken             string        `split_words:"true" desc:"what changes over HTTP must show, such as a retry on the page; 16 characters or more; without it roles of push hosts can be changed from this machine, and no jobs; a secret"`
 	HTTPTokenFile         string        `split_words:"true" desc:"a file with that token in it, in the place of PUSHGLUE_HTTP_TOKEN"`
 	Traffic               []string      `split_words:"true" default:"forum:,thread:" desc:"what the names of channels begin with that the map of traffic counts, separated by commas; private ones it never does"`
@@ -75,6 +77,9 @@ type config struct {
 	SentryDSNFile         string        `envconfig:"SENTRY_DSN_FILE" desc:"a file with that DSN in it, in the place of PUSHGLUE_SENTRY_DSN"`
 	SentryEnvironment     string        `split_words:"true" default:"production" desc:"the environment that Sentry shows"`
 	SentrySample          float64       `split_words:"true" default:"1" desc:"share of errors that are sent to Sentry, more than 0 and up to 1"`
+	Trace                 glue.Keep     `split_words:"true" default:"some" desc:"of which jobs pushglue trace can tell: some (those that failed or were slow, and one of each claim), all of the last 10000, or none"`
+	OTLPEndpoint          string        `split_words:"true" desc:"base URL of an OpenTelemetry collector's OTLP over HTTP, such as http://127.0.0.1:4318, that gets traces of jobs; none by default"`
+	TraceSample           float64       `split_words:"true" default:"0.001" desc:"of how many jobs it does, from 0 to 1, where the envelope's traceparent does not say it"`
 	LogLevel              string        `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 }
 
@@ -102,6 +107,10 @@ func readConfig() (config, error) {
 	check(err == nil, "PUSH_CERT", "%v", err)
 	err = push.CheckAuthorization(c.PushAuthorization)
 	check(err == nil, "PUSH_AUTHORIZATION", "%v", err)
+	check(c.Trace == glue.KeepNone || c.Trace == glue.KeepSome || c.Trace == glue.KeepAll, "TRACE", "%q is none of none, some, all", c.Trace)
+	err = spans.CheckEndpoint(c.OTLPEndpoint)
+	check(c.OTLPEndpoint == "" || err == nil, "OTLP_ENDPOINT", "%v", err)
+	check(c.TraceSample >= 0 && c.TraceSample <= 1, "TRACE_SAMPLE", "%g is not from 0 to 1", c.TraceSample)
 	_, err = c.level()
 	check(err == nil, "LOG_LEVEL", "%q is none of debug, info, warn, error", c.LogLevel)
 	check(c.HTTPAddr == "" || isAddress(c.HTTPAddr), "HTTP_ADDR", "%q is no address such as 127.0.0.1:9070", c.HTTPAddr)

@@ -10,10 +10,10 @@ import (
 	"pushglue/glue"
 )
 
-// token is what RFC 6750 lets a Bearer token be, from 16 characters on.
-var token = regexp.MustCompile(`^[-._~+/0-9A-Za-z]{16,}=*$`)
+// tokenForm is what RFC 6750 lets a Bearer token be, from 16 characters on.
+var tokenForm = regexp.MustCompile(`^[-._~+/0-9A-Za-z]{16,}=*$`)
 
-func isToken(text string) bool { return token.MatchString(text) }
+func isToken(text string) bool { return tokenForm.MatchString(text) }
 
 // trafficStream returns where browsers get the map of traffic; empty for nowhere but here.
 func (c *config) trafficStream() string {

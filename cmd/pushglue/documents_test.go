@@ -20,6 +20,7 @@ func TestTheConfigurationAndJobsDocuments(t *testing.T) {
 		"../../docs/configuration.md": {glue.Sums{}, hostsReport{}, roleOrder{}, httpError{}},
 		"../../docs/page.md":          {live.Status{}, jobsOrder{}},
 		"../../docs/performance.md":   {bench.PublishReport{}, bench.SubscribeReport{}},
+		"../../docs/trace.md":         {traceReport{}, tailLine{}},
 		"../../docs/queue.md":         {feedReport{}, listOutput{}, jobReport{}, changeReport{}},
 	} {
 		text, err := os.ReadFile(path)

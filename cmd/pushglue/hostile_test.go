@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/sign"
 	"pushglue/glue/thoonk"
@@ -86,7 +86,7 @@ func TestNoContentLeavesItsChannels(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			victims := []*gluetest.Subscription{subscribe(ctx, t, host.PublicURL()+"/subscribe/victim"), subscribe(ctx, t, host.PublicURL()+private)}
+			victims := []*eventstream.Subscription{subscribe(ctx, t, host.PublicURL()+"/subscribe/victim"), subscribe(ctx, t, host.PublicURL()+private)}
 			all, frames := subscribe(ctx, t, host.PublicURL()+"/subscribe/c:all"), openWebSocket(t, host, "c:all")
 
 			random := rand.New(rand.NewPCG(seed, seed))
@@ -142,7 +142,7 @@ func TestNoContentLeavesItsChannels(t *testing.T) {
 }
 
 // requireHonest requires that an event is what its job says, in each field.
-func requireHonest(t *testing.T, event gluetest.Event, payloads map[string][]byte, module string) {
+func requireHonest(t *testing.T, event eventstream.Event, payloads map[string][]byte, module string) {
 	t.Helper()
 	var got, want map[string]any
 	if err := json.Unmarshal([]byte(event.Data), &got); err != nil {
@@ -183,9 +183,9 @@ func checkPoll(t *testing.T, host *service.Nginx, module string, bodies []string
 	}
 }
 
-func subscribe(ctx context.Context, t *testing.T, address string) *gluetest.Subscription {
+func subscribe(ctx context.Context, t *testing.T, address string) *eventstream.Subscription {
 	t.Helper()
-	s, err := gluetest.Subscribe(ctx, address, "")
+	s, err := eventstream.Subscribe(ctx, address, "")
 	if err != nil {
 		t.Fatal(err)
 	}

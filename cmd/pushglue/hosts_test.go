@@ -13,21 +13,21 @@ import (
 	"sync"
 	"testing"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/push"
 )
 
 // listener is a reader of channel a on a push host.
 type listener struct {
-	*gluetest.Subscription
+	*eventstream.Subscription
 	mu  sync.Mutex
 	got []string
 }
 
 func listen(t *testing.T, host *service.Nginx) *listener {
 	t.Helper()
-	s, err := gluetest.Subscribe(t.Context(), host.PublicURL()+"/subscribe/a", "")
+	s, err := eventstream.Subscribe(t.Context(), host.PublicURL()+"/subscribe/a", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,6 +53,7 @@ type answers struct {
 	own     string // the name in PUSHGLUE_HTTP_ADDR, if there is one
 	token   string // that changes need; empty for none
 	ledger  *glue.Ledger
+	traces  *glue.Traces
 	feeds   []*thoonk.Feed
 	hosts   *push.Publisher // nil if there are none
 	numbers *measuring
@@ -61,7 +62,7 @@ type answers struct {
 }
 
 // handler answers /livez while the process lives, /readyz if it can work, /metrics for Prometheus, /ledger with its sums, /hosts (http_hosts.go), /jobs
-// (http_jobs.go), and / with the page and what it shows.
+// (http_jobs.go), /trace (http_trace.go), and / with the page and what it shows.
 func (a answers) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -87,6 +88,7 @@ func (a answers) handler() http.Handler {
 	mux.Handle("GET /hosts", ownHost(a.own, hosts.show))
 	mux.Handle("POST /hosts", ownHost(a.own, hosts.change))
 	mux.Handle("POST /jobs", ownHost(a.own, jobsDesk{desk{a.token, a.log}, a.feeds}.change))
+	mux.Handle("GET /trace", ownHost(a.own, traceDesk{a.traces, a.log}.show))
 	mux.Handle("GET /", ownHost(a.own, a.panel.Handler().ServeHTTP))
 	return mux
 }

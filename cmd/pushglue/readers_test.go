@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 )
 
@@ -21,18 +21,18 @@ type readers struct {
 	wg     sync.WaitGroup
 
 	mu  sync.Mutex
-	got map[string][]gluetest.Event // by host and channel
+	got map[string][]eventstream.Event // by host and channel
 	n   int
 }
 
 func startReaders(t *testing.T, module string, hosts []*service.Nginx, comments []comment) *readers {
 	t.Helper()
-	r := &readers{t: t, module: module, got: map[string][]gluetest.Event{}}
+	r := &readers{t: t, module: module, got: map[string][]eventstream.Event{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() { cancel(); r.wg.Wait() })
 	for name := range r.expected(comments) {
 		for h, host := range hosts {
-			s, err := gluetest.Subscribe(ctx, host.PublicURL()+"/subscribe/"+url.PathEscape(name), "")
+			s, err := eventstream.Subscribe(ctx, host.PublicURL()+"/subscribe/"+url.PathEscape(name), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +44,7 @@ func startReaders(t *testing.T, module string, hosts []*service.Nginx, comments 
 
 func key(host int, channel string) string { return fmt.Sprint(host, " ", channel) }
 
-func (r *readers) read(s *gluetest.Subscription, key string, secure bool) {
+func (r *readers) read(s *eventstream.Subscription, key string, secure bool) {
 	defer s.Close()
 	for {
 		event, err := s.Next()
@@ -71,8 +71,8 @@ func (r *readers) count() int {
 }
 
 // expected returns what a reader of each channel must receive.
-func (r *readers) expected(comments []comment) map[string][]gluetest.Event {
-	want := map[string][]gluetest.Event{}
+func (r *readers) expected(comments []comment) map[string][]eventstream.Event {
+	want := map[string][]eventstream.Event{}
 	for _, c := range comments {
 		for _, d := range c.deliveries {
 			if r.module == service.Nchan {
@@ -110,7 +110,7 @@ func (r *readers) check(hosts int, comments []comment) {
 }
 
 // difference tells where two lists of events part.
-func difference(got, want []gluetest.Event) string {
+func difference(got, want []eventstream.Event) string {
 	for i := range min(len(got), len(want)) {
 		if got[i] != want[i] {
 			return fmt.Sprintf("event %d of %d is\n%+.300v\nwant\n%+.300v", i, len(want), got[i], want[i])

@@ -95,8 +95,13 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 
 	// The engine.
 	counting := live.Count(w.pipelines, c.Traffic)
+	traces, endTraces, err := newTraces(c, log)
+	if err != nil {
+		return err
+	}
+	defer endTraces()
 	g, err := glue.New(glue.Config{
-		Feeds: asFeeds(feeds), Pipelines: w.pipelines, Ledger: ledger, Log: log,
+		Feeds: asFeeds(feeds), Pipelines: w.pipelines, Ledger: ledger, Traces: traces, Log: log,
 		Batch: c.Batch, InFlight: c.InFlight, Attempts: c.Attempts, RetryBudget: c.RetryBudget, Drain: c.Drain,
 		Flush: w.flush,
 	})
@@ -119,7 +124,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 		Changes: c.HTTPToken != "", Counting: counting, Channel: c.TrafficChannel, Stream: c.trafficStream(),
 	})
 	server, err := serve(c.HTTPAddr, answers{
-		own: hostOf(c.HTTPAddr), token: c.HTTPToken, ledger: ledger, feeds: feeds, hosts: w.push, numbers: numbers, panel: panel, log: log,
+		own: hostOf(c.HTTPAddr), token: c.HTTPToken, ledger: ledger, traces: traces, feeds: feeds, hosts: w.push, numbers: numbers, panel: panel, log: log,
 	}.handler(), log)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/push"
 	"pushglue/glue/thoonk"
@@ -65,7 +65,7 @@ func TestPushHostsOverTLS(t *testing.T) {
 		t.Run(module, func(t *testing.T) {
 			workdir(t, goodPipelines)
 			host, store := startSecureHost(t, module), service.StartRedis(t)
-			reader, err := gluetest.Subscribe(t.Context(), host.PublicURL()+"/subscribe/a", "")
+			reader, err := eventstream.Subscribe(t.Context(), host.PublicURL()+"/subscribe/a", "")
 			if err != nil {
 				t.Fatal(err)
 			}

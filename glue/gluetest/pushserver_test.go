@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest"
 	"pushglue/glue/gluetest/conform"
 )
@@ -153,7 +154,7 @@ func TestPushServerStoresTheLastMessages(t *testing.T) {
 	for i := range 30 {
 		publish(t, url, "a", fmt.Sprint(i))
 	}
-	s, err := gluetest.Subscribe(t.Context(), url+"/subscribe/a.b99999999999999999999", "")
+	s, err := eventstream.Subscribe(t.Context(), url+"/subscribe/a.b99999999999999999999", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,9 +168,9 @@ func TestPushServerStoresTheLastMessages(t *testing.T) {
 
 func TestPushServerCloseEndsStreams(t *testing.T) {
 	push, url := startPushServer(t)
-	var streams []*gluetest.Subscription
+	var streams []*eventstream.Subscription
 	for range 10 {
-		s, err := gluetest.Subscribe(t.Context(), url+"/subscribe/a", "")
+		s, err := eventstream.Subscribe(t.Context(), url+"/subscribe/a", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +183,7 @@ func TestPushServerCloseEndsStreams(t *testing.T) {
 			t.Errorf("a stream of a closed server delivers %q", event)
 		}
 	}
-	if _, err := gluetest.Subscribe(t.Context(), url+"/subscribe/a", ""); err == nil {
+	if _, err := eventstream.Subscribe(t.Context(), url+"/subscribe/a", ""); err == nil {
 		t.Error("a closed server takes new streams")
 	}
 	push.Close()
@@ -203,7 +204,7 @@ func TestPushServerCutsOffSlowReaders(t *testing.T) {
 	if _, err := io.ReadFull(slow, greeted); err != nil {
 		t.Fatal(err)
 	}
-	fast, err := gluetest.Subscribe(t.Context(), url+"/subscribe/a", "")
+	fast, err := eventstream.Subscribe(t.Context(), url+"/subscribe/a", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (a *audience) say(level zerolog.Level, message string, reason error) {
 	}
 	if a.said != message {
 		a.said = message
-		a.log.WithLevel(level).AnErr("reason", reason).Msg(message)
+		a.log.WithLevel(level).AnErr("error", reason).Msg(message)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/push"
 )
@@ -95,7 +95,7 @@ func (t *turn) report(b *testing.B, name string) {
 // listen opens a stream that is read until the benchmark ends.
 func listen(b *testing.B, url, channel string) {
 	b.Helper()
-	s, err := gluetest.Subscribe(b.Context(), url+"/subscribe/"+channel, "")
+	s, err := eventstream.Subscribe(b.Context(), url+"/subscribe/"+channel, "")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 )
 
@@ -19,7 +19,7 @@ func startSkippingNginx(t *testing.T, opts ...service.NginxOption) (*skipping, *
 }
 
 // wantNext waits for messages of a stream.
-func wantNext(t *testing.T, stream *gluetest.Subscription, want ...string) {
+func wantNext(t *testing.T, stream *eventstream.Subscription, want ...string) {
 	t.Helper()
 	for _, body := range want {
 		if event, err := stream.Next(); err != nil || event.Data != body {
@@ -55,7 +55,7 @@ func TestNginxReadersMissNothingThatIsSkipped(t *testing.T) {
 
 // awaitListening publishes to a channel until its reader gets something: with several workers a stream is
 // greeted an instant before it listens.
-func awaitListening(t *testing.T, s *skipping, reader *gluetest.Subscription, channel string) {
+func awaitListening(t *testing.T, s *skipping, reader *eventstream.Subscription, channel string) {
 	t.Helper()
 	for sent := int64(0); sent == 0; sent = s.ledger.Sums().Hosts[0].Sent {
 		s.publish(to("listening", channel))

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest"
 	"pushglue/glue/push"
 )
@@ -147,11 +148,11 @@ func to(body string, channels ...string) *glue.Message {
 }
 
 // subscribe opens a stream that ends with the test, or when it waits for what does not come.
-func subscribe(t *testing.T, url, channels string) *gluetest.Subscription {
+func subscribe(t *testing.T, url, channels string) *eventstream.Subscription {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	t.Cleanup(cancel)
-	s, err := gluetest.Subscribe(ctx, url+"/subscribe/"+channels, "")
+	s, err := eventstream.Subscribe(ctx, url+"/subscribe/"+channels, "")
 	if err != nil {
 		t.Fatal(err)
 	}

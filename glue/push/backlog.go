@@ -189,8 +189,11 @@ func (l *backlog) due(h *host, most int) []place {
 	return places
 }
 
-// answered enters what a host said to a request. Publish looks again when it was the last one of a batch.
-func (b *batch) answered(host, index int, err error) {
+// answered enters what a host said to a request, and when. Publish looks again when it was the last one of a batch.
+func (b *batch) answered(host, index int, err error, when times) {
+	if r := &b.requests[index]; host < len(r.times) { // it may be newer than the request
+		r.times[host] = when
+	}
 	if err == nil {
 		b.requests[index].has[host] = true
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"pushglue/glue"
 )
@@ -25,6 +26,7 @@ type delivery struct {
 	*connection
 	requests []*request
 	answers  []error   // to requests
+	times    []times   // of requests; nil if nobody wants to know them
 	todo     []int     // what is not answered, in order
 	epoch    int       // of the host, when this was taken
 	again    bool      // the host has refused them before, so that a refusal says nothing new of it
@@ -78,7 +80,11 @@ func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
 	got := make([]answer, 0, len(window))
 	before := d.carrier.connections()
 	d.flying.Add(int64(len(window)))
-	sent, err := d.carrier.exchange(ctx, window, func(a answer) { got = append(got, a) })
+	d.noteSent(window)
+	sent, err := d.carrier.exchange(ctx, window, func(a answer) {
+		d.noteAnswered(len(got))
+		got = append(got, a)
+	})
 	sums.Sent += int64(sent)
 	sums.Unanswered += int64(sent - len(got))
 	if len(got) == len(window) && got[len(got)-1].accepted() {
@@ -110,6 +116,29 @@ func (d *delivery) exchange(ctx context.Context, sums *glue.HostSums) error {
 		return nil // the connection ended, and the rest goes over the next one
 	}
 	return d.unanswered(ctx, err)
+}
+
+// noteSent notes when requests are sent, of which todo begins with.
+func (d *delivery) noteSent(window []*request) {
+	if d.times == nil {
+		return
+	}
+	now := time.Now()
+	for k := range window {
+		if t := &d.times[d.todo[k]]; t.sent.IsZero() {
+			t.sent = now
+		}
+	}
+}
+
+// noteAnswered notes when a request of todo is answered, if that is asked for.
+func (d *delivery) noteAnswered(place int) {
+	if d.times == nil {
+		return
+	}
+	if i := d.todo[place]; d.requests[i].timed {
+		d.times[i].answered = time.Now()
+	}
 }
 
 // next returns the requests of the next exchange.

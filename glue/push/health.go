@@ -130,7 +130,7 @@ func (h *host) goDown(f fate) {
 	}
 	if h.state == up || h.state == behind {
 		h.trials = 0
-		h.warn(zerolog.ErrorLevel).AnErr("reason", f.reason).Msg("push host is down")
+		h.warn(zerolog.ErrorLevel).AnErr("error", f.reason).Msg("push host is down")
 	}
 	h.become(f.state)
 	h.reason, h.trial = f.reason, time.Now().Add(downTime)

@@ -30,7 +30,7 @@ func TestAHostThatIsDownHoldsUpNothing(t *testing.T) {
 		time.Sleep(time.Minute)
 		h.publish(messages("4", "5"), nil)
 		h.want("two", "1", "1", "1", "1", "2", "3", "4", "5") // and then all
-		for _, line := range []string{`"host":"two","reason":"connect: connection refused","message":"push host is down`, "push host is up again"} {
+		for _, line := range []string{`"host":"two","error":"connect: connection refused","message":"push host is down`, "push host is up again"} {
 			if strings.Count(h.log.String(), line) != 1 {
 				t.Errorf("want once %s in %s", line, &h.log)
 			}

@@ -30,6 +30,15 @@ type load struct {
 	trial  int             // see delivery
 	epoch  int             // of the host
 	ctx    context.Context // ends when it is interrupted
+	times  []times         // of the places; nil if nobody wants to know them
+}
+
+// timesOf returns when a place was sent and answered.
+func (l *load) timesOf(place int) times {
+	if l.times == nil {
+		return times{}
+	}
+	return l.times[place]
 }
 
 // debt is a message that a host refused for now, and gets again as long as the backlog has it, because nobody waits
@@ -157,6 +166,9 @@ func (h *host) carry(l *load) ([]error, fate) {
 	requests, answers, todo := make([]*request, len(l.places)), make([]error, len(l.places)), make([]int, len(l.places))
 	for i, p := range l.places {
 		requests[i], answers[i], todo[i] = p.request(), errUnsent, i
+		if requests[i].timed && l.times == nil {
+			l.times = make([]times, len(l.places))
+		}
 	}
 	parts := [][]int{todo} // of a trial, which are messages, whoever listens, and which one after the other decide
 	if l.trial == 0 {
@@ -166,7 +178,7 @@ func (h *host) carry(l *load) ([]error, fate) {
 	start := time.Now()
 	together(len(parts), func(o int) {
 		d := &deliveries[o]
-		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, todo: parts[o], epoch: l.epoch, trial: l.trial, again: len(l.debts) > 0}
+		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, times: l.times, todo: parts[o], epoch: l.epoch, trial: l.trial, again: len(l.debts) > 0}
 		d.deliver(l.ctx)
 	})
 	h.time(time.Since(start))
@@ -248,7 +260,7 @@ func (h *host) commitDebts(l *load, answers []error) {
 		case errors.Is(answer, errUnsent):
 			h.owe(d)
 		default:
-			d.answered(h.number, d.index, answer)
+			d.answered(h.number, d.index, answer, l.timesOf(j))
 			h.refused(d, answer)
 			if answer != nil {
 				h.most = fewDebts
@@ -277,7 +289,7 @@ func (h *host) commitPlaces(l *load, answers []error) {
 		if errors.Is(answers[j], errUnsent) {
 			continue
 		}
-		p.answered(h.number, p.index, answers[j])
+		p.answered(h.number, p.index, answers[j], l.timesOf(j))
 		if !p.open { // else Publish decides what becomes of it
 			h.refused(debt{place: p}, answers[j])
 		}
@@ -365,7 +377,7 @@ func (h *host) bookMissed(n int64, reason error) {
 	h.missed += n
 	h.unlogged += n
 	if time.Since(h.logged) >= downTime {
-		h.warn(zerolog.WarnLevel).Int64("messages", h.unlogged).AnErr("reason", reason).Msg("push host misses messages for good")
+		h.warn(zerolog.WarnLevel).Int64("messages", h.unlogged).AnErr("error", reason).Msg("push host misses messages for good")
 		h.unlogged, h.logged = 0, time.Now()
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/push"
 )
@@ -23,7 +23,7 @@ func TestARefusedBodyIsNotTakenForARequest(t *testing.T) {
 	for _, module := range []string{service.Nchan, service.PushStream} {
 		t.Run(module, func(t *testing.T) {
 			host := service.StartNginx(t, module)
-			reader, err := gluetest.Subscribe(t.Context(), host.PublicURL()+"/subscribe/good", "")
+			reader, err := eventstream.Subscribe(t.Context(), host.PublicURL()+"/subscribe/good", "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func TestARestartedNginxGetsWhatWasPublishedOfLate(t *testing.T) {
 			}
 			publish("1", "2")
 			test.do(host)
-			reader, err := gluetest.Subscribe(t.Context(), host.PublicURL()+"/subscribe/a", "")
+			reader, err := eventstream.Subscribe(t.Context(), host.PublicURL()+"/subscribe/a", "")
 			if err != nil {
 				t.Fatal(err)
 			}

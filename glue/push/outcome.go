@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"pushglue/glue"
 )
@@ -54,6 +55,39 @@ func (p *Publisher) outcome(b *batch, i int, ended error) error {
 		return p.partial(r, down)
 	}
 	return down
+}
+
+// answers returns what the hosts said to message i by now.
+func (p *Publisher) answers(b *batch, i int) []glue.Answer {
+	r := &b.requests[i]
+	list := make([]glue.Answer, 0, len(p.hosts))
+	for _, h := range p.hosts {
+		a := glue.Answer{Host: h.name, Accepted: r.has[h.number]}
+		if h.number < len(r.times) {
+			a.Sent, a.Answered = moment(r.times[h.number].sent), moment(r.times[h.number].answered)
+		}
+		switch err := b.answers[h.number][i]; {
+		case a.Accepted:
+		case r.err != nil && !errors.Is(r.err, errVoid):
+			a.Error = r.err.Error()
+		case errors.Is(err, errUnsent) && h.state.isDown() && h.reason != nil:
+			a.Error = fmt.Sprintf("no answer: the host is %s: %v", h.state, h.reason)
+		case errors.Is(err, errUnsent):
+			a.Error = fmt.Sprintf("no answer yet: the host is %s", h.state)
+		case err != nil:
+			a.Error = err.Error()
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+// moment returns a time, or nil if it is none.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // errDown is the answer of a host that is down.

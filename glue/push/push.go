@@ -143,6 +143,7 @@ func (p *Publisher) Publish(ctx context.Context, messages []*glue.Message, outco
 		}
 		if receipt := messages[i].Receipt; receipt != nil {
 			receipt.Hosts = p.count(b.requests[i].has)
+			receipt.Answers = p.answers(b, i)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"io"
 	"strconv"
+	"time"
 
 	"pushglue/glue"
 )
@@ -13,9 +14,14 @@ type request struct {
 	channels []string
 	head     []byte // from the query on, without the line that names the host and the empty one
 	body     []byte
-	has      []bool // by the host's number: it has the message
-	err      error  // why nothing is sent, or not any more
+	has      []bool  // by the host's number: it has the message
+	err      error   // why nothing is sent, or not any more
+	timed    bool    // somebody wants to know when hosts answered
+	times    []times // by the host's number, if it is timed
 }
+
+// times are those of one host and one request.
+type times struct{ sent, answered time.Time }
 
 // headSize is about what a head takes, in bytes.
 const headSize = 256
@@ -29,7 +35,7 @@ func (p *Publisher) newBatch(messages []*glue.Message) *batch {
 	heads := make([]byte, 0, len(messages)*headSize)
 	for i, m := range messages {
 		r := &b.requests[i]
-		r.channels, r.body = m.Channels, m.Body()
+		r.channels, r.body, r.timed = m.Channels, m.Body(), m.Receipt != nil
 		if r.err = checkMessage(m); r.err != nil {
 			continue
 		}
@@ -51,6 +57,9 @@ func (b *batch) makeRoom(slots int) {
 	has := make([]bool, len(b.requests)*slots)
 	for i := range b.requests {
 		b.requests[i].has = has[i*slots:][:slots:slots]
+		if b.requests[i].timed {
+			b.requests[i].times = make([]times, slots)
+		}
 	}
 }
 

@@ -13,6 +13,9 @@ const chunkBytes = 8 << 20
 type PutOptions struct {
 	// Priority puts the jobs at the head of the feed, in their order, before all that is there.
 	Priority bool
+
+	// IDs are the ids of the jobs: of NewID, one for each payload. Without them Put makes some.
+	IDs []string
 }
 
 // Put adds one job for each payload, in order, and returns their ids: ids[i] is that of payloads[i],
@@ -49,7 +52,7 @@ func (f *Feed) Put(ctx context.Context, payloads [][]byte, options PutOptions) (
 		for size := 0; next < len(payloads) && len(fresh) < chunk && size < chunkBytes; next++ {
 			payload := payloads[place(next)]
 			size += len(payload)
-			fresh = append(fresh, newID())
+			fresh = append(fresh, options.id(place(next)))
 			args = append(args, fresh[len(fresh)-1], payload)
 		}
 		if _, err := putScript.integer(ctx, f.rdb, args); err != nil {
@@ -60,6 +63,16 @@ func (f *Feed) Put(ctx context.Context, payloads [][]byte, options PutOptions) (
 		}
 	}
 	return ids, nil
+}
+
+// NewID returns the id of a new job: 32 hex digits.
+func NewID() string { return newID() }
+
+func (o PutOptions) id(i int) string {
+	if o.IDs == nil {
+		return newID()
+	}
+	return o.IDs[i]
 }
 
 // create makes the feed known to others, once for each Feed. Its steps are no transaction, for on

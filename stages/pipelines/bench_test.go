@@ -85,7 +85,7 @@ func BenchmarkSideBySide(b *testing.B) {
 	goldenKeys(b)
 	const path = testdata + "good/comments.yml"
 	for name, load := range map[string]func(*testing.B, string) []glue.Pipeline{"together": loadTogether, "apart": loadApart} {
-		b.Run(name, func(b *testing.B) { benchmarkPipelines(b, load(b, path)) })
+		b.Run(name, func(b *testing.B) { benchmarkPipelines(b, load(b, path), nil) })
 	}
 }
 
@@ -97,16 +97,27 @@ func BenchmarkTransform(b *testing.B) {
 	list := loadTogether(b, testdata+"good/comments.yml")
 	list = list[:1]
 	list[0].Stages = slices.DeleteFunc(list[0].Stages, func(s glue.NamedStage) bool { return s.Name == "sanitize" })
-	b.Run("four stages", func(b *testing.B) { benchmarkPipelines(b, list) })
+	b.Run("four stages", func(b *testing.B) { benchmarkPipelines(b, list, nil) })
 	list[0].Stages = nil
-	b.Run("no stages", func(b *testing.B) { benchmarkPipelines(b, list) })
+	b.Run("no stages", func(b *testing.B) { benchmarkPipelines(b, list, nil) })
 }
 
-func benchmarkPipelines(b *testing.B, list []glue.Pipeline) {
+// BenchmarkTraces is what traces cost the shipped pipelines: without any, with those that the daemon keeps by default, and with all.
+func BenchmarkTraces(b *testing.B) {
+	goldenKeys(b)
+	list := loadTogether(b, testdata+"good/comments.yml")
+	for _, keep := range []glue.Keep{glue.KeepNone, glue.KeepSome, glue.KeepAll} {
+		b.Run(string(keep), func(b *testing.B) {
+			benchmarkPipelines(b, list, glue.NewTraces(glue.TraceConfig{Keep: keep}))
+		})
+	}
+}
+
+func benchmarkPipelines(b *testing.B, list []glue.Pipeline, traces *glue.Traces) {
 	payloads := readLines(b, "../../testdata/comments.jsonl")
 	ctx, cancel := context.WithCancel(b.Context())
 	feed := &replay{payloads: payloads, jobs: b.N, settled: cancel}
-	engine, err := glue.New(glue.Config{Feeds: []glue.Feed{feed}, Pipelines: list, Log: zerolog.Nop()})
+	engine, err := glue.New(glue.Config{Feeds: []glue.Feed{feed}, Pipelines: list, Traces: traces, Log: zerolog.Nop()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/tree"
 )
 
@@ -41,7 +41,7 @@ func (d *demo) perform(ctx context.Context) error {
 	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReading()
 	// The reader is there before the first comment is put.
-	reader, err := gluetest.Subscribe(reading, d.page+"/subscribe/"+firehose, "")
+	reader, err := eventstream.Subscribe(reading, d.page+"/subscribe/"+firehose, "")
 	if err != nil {
 		return err
 	}
@@ -71,11 +71,11 @@ func (d *demo) perform(ctx context.Context) error {
 }
 
 // read gives a nil for each message that the reader receives, and then why there are no more.
-func (d *demo) read(ctx context.Context, reader *gluetest.Subscription) <-chan error {
+func (d *demo) read(ctx context.Context, reader *eventstream.Subscription) <-chan error {
 	received := make(chan error, 1)
 	go func() {
 		for err := error(nil); err == nil; {
-			var event gluetest.Event
+			var event eventstream.Event
 			if event, err = reader.Next(); err == nil {
 				err = d.journal.receive(messageID(event))
 			}
@@ -91,7 +91,7 @@ func (d *demo) read(ctx context.Context, reader *gluetest.Subscription) <-chan e
 
 // messageID returns the id of a message of the demo, and "" for others: an event without an id has that of the
 // one before it, so its body must say the same.
-func messageID(event gluetest.Event) string {
+func messageID(event eventstream.Event) string {
 	envelope, err := tree.Parse([]byte(event.Data))
 	if err != nil {
 		return ""

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pushglue/glue"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest"
 	"pushglue/stages/pipelines"
 )
@@ -260,7 +261,7 @@ func TestNewsReachThePage(t *testing.T) {
 	server := httptest.NewServer(host)
 	defer server.Close()
 	defer host.Close()
-	reader, err := gluetest.Subscribe(t.Context(), server.URL+"/subscribe/"+traceChannel+"/"+ledgerChannel, "")
+	reader, err := eventstream.Subscribe(t.Context(), server.URL+"/subscribe/"+traceChannel+"/"+ledgerChannel, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +274,7 @@ func TestNewsReachThePage(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go n.run(ctx, func(context.Context) any { return map[string]int{"put": 1} })
-	for _, want := range []gluetest.Event{
+	for _, want := range []eventstream.Event{
 		{Type: "trace", Data: `{"job":"j","id":"","waited":0,"settle":0,"took":0,"verdict":"","steps":[{"node":1,"at":0,"took":5,"outcome":"on"}]}`},
 		{Type: "ledger", Data: `{"put":1}`},
 	} {

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/service"
 )
 
@@ -70,7 +70,7 @@ func (rs *readers) subscribe(ctx context.Context, rec *receipt, last string, aga
 	o := &opening{end: end, limit: rs.r.scenario.watchdog}
 	defer o.watch()()
 	var err error
-	if o.Subscription, err = gluetest.Subscribe(ctx, url, last); err != nil {
+	if o.Subscription, err = eventstream.Subscribe(ctx, url, last); err != nil {
 		end()
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (rs *readers) read(ctx context.Context, stream *opening, rec *receipt) {
 
 // opening is a stream of a reader, or the attempt at one.
 type opening struct {
-	*gluetest.Subscription
+	*eventstream.Subscription
 	end   context.CancelFunc
 	limit time.Duration // of silence; 0 for none
 }
@@ -120,7 +120,7 @@ func (o *opening) watch() (stop func()) {
 	return func() { watchdog.Stop() }
 }
 
-func (o *opening) next() (gluetest.Event, error) {
+func (o *opening) next() (eventstream.Event, error) {
 	defer o.watch()()
 	return o.Next()
 }
@@ -131,7 +131,7 @@ func (o *opening) close() {
 }
 
 // note enters an event into what the reader has received.
-func (rs *readers) note(rec *receipt, event gluetest.Event) {
+func (rs *readers) note(rec *receipt, event eventstream.Event) {
 	var message struct {
 		ID string `json:"id"`
 	}

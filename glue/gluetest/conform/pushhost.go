@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
 // patience ends a wait for something that does not come. Only a failing test reaches it.
@@ -173,16 +173,16 @@ func (h *pushHost) publish(t *testing.T, m message, channels ...string) {
 }
 
 // subscribe opens a stream of channels that ends with the test.
-func (h *pushHost) subscribe(t *testing.T, lastEventID string, channels ...string) *gluetest.Subscription {
+func (h *pushHost) subscribe(t *testing.T, lastEventID string, channels ...string) *eventstream.Subscription {
 	t.Helper()
 	return h.open(t, list(channels, escape), lastEventID)
 }
 
-func (h *pushHost) open(t *testing.T, channels, lastEventID string) *gluetest.Subscription {
+func (h *pushHost) open(t *testing.T, channels, lastEventID string) *eventstream.Subscription {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	s, err := gluetest.Subscribe(ctx, h.public+"/subscribe/"+channels, lastEventID)
+	s, err := eventstream.Subscribe(ctx, h.public+"/subscribe/"+channels, lastEventID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func (h *pushHost) open(t *testing.T, channels, lastEventID string) *gluetest.Su
 }
 
 // next waits for an event and requires its data.
-func next(t *testing.T, s *gluetest.Subscription, data string) gluetest.Event {
+func next(t *testing.T, s *eventstream.Subscription, data string) eventstream.Event {
 	t.Helper()
 	event, err := s.Next()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
 func (h *pushHost) testBodies(t *testing.T) {
@@ -63,7 +63,7 @@ func (h *pushHost) testIDAndType(t *testing.T) {
 
 func (h *pushHost) testManyChannels(t *testing.T) {
 	channels := []string{h.channel(), h.channel(), h.channel(), h.channel()}
-	var streams []*gluetest.Subscription
+	var streams []*eventstream.Subscription
 	for _, channel := range channels {
 		streams = append(streams, h.subscribe(t, "", channel))
 	}
@@ -158,7 +158,7 @@ func (h *pushHost) dialInternal(t *testing.T) net.Conn {
 
 func (h *pushHost) testManyReaders(t *testing.T) {
 	channel := h.channel()
-	var streams []*gluetest.Subscription
+	var streams []*eventstream.Subscription
 	for range 200 {
 		streams = append(streams, h.subscribe(t, "", channel))
 	}

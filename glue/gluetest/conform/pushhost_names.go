@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"pushglue/glue"
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
 // oddNames are channel names that an escaping mistake on either side would confuse. All of them
@@ -32,7 +32,7 @@ func (h *pushHost) testNames(t *testing.T) {
 			if err := glue.CheckChannel(name); err != nil {
 				t.Fatalf("not a legal name: %v", err)
 			}
-			streams := []*gluetest.Subscription{
+			streams := []*eventstream.Subscription{
 				h.open(t, escape(name), ""),
 				h.open(t, url.PathEscape(name), ""),
 				h.open(t, encodeURIComponent(name), ""),
@@ -141,7 +141,7 @@ func (h *pushHost) testRefusedToSubscribe(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.channels, func(t *testing.T) {
-			_, err := gluetest.Subscribe(t.Context(), h.public+"/subscribe/"+test.channels, "")
+			_, err := eventstream.Subscribe(t.Context(), h.public+"/subscribe/"+test.channels, "")
 			requireStatus(t, err, test.want)
 		})
 	}

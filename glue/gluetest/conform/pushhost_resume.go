@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
 func (h *pushHost) testNewMessagesOnly(t *testing.T) {
@@ -61,7 +61,7 @@ func (h *pushHost) testResume(t *testing.T) {
 // on Nchan. Readers of a quiet channel all come back with one, sooner or later.
 func (h *pushHost) testResumeUnknown(t *testing.T) {
 	quiet := h.channel()
-	var streams []*gluetest.Subscription
+	var streams []*eventstream.Subscription
 	for _, id := range []string{"unknown", "1:0", "m0", "1:0"} {
 		streams = append(streams, h.subscribe(t, id, quiet))
 	}
@@ -86,7 +86,7 @@ func (h *pushHost) testResumeUnknown(t *testing.T) {
 
 func requireStatus(t *testing.T, err error, want int) {
 	t.Helper()
-	var status *gluetest.StatusError
+	var status *eventstream.StatusError
 	switch {
 	case err == nil:
 		t.Errorf("status 200, want %d", want)

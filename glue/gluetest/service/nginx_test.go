@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/gluetest/conform"
 )
 
@@ -213,7 +213,7 @@ func receive(t *testing.T, n *Nginx) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	s, err := gluetest.Subscribe(ctx, n.PublicURL()+"/subscribe/a", "")
+	s, err := eventstream.Subscribe(ctx, n.PublicURL()+"/subscribe/a", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestNginxWebSocket(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		witness, err := gluetest.Subscribe(ctx, n.PublicURL()+"/subscribe/a", "")
+		witness, err := eventstream.Subscribe(ctx, n.PublicURL()+"/subscribe/a", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 	"pushglue/glue/sign"
 )
 
@@ -196,7 +196,7 @@ func requireOther(t *testing.T, n *Nginx, trick trick) {
 	}
 	publish(t, n, "private:bob", "secret")
 	publish(t, n, trick.channel, "marker")
-	if event, err := gluetest.NewEventReader(text).Next(); err != nil || event.Data != "marker" {
+	if event, err := eventstream.NewReader(text).Next(); err != nil || event.Data != "marker" {
 		t.Errorf("GET %s: got %q, %v; want what is published to %s", trick.list, event.Data, err, trick.channel)
 	}
 }
@@ -231,7 +231,7 @@ func TestNginxPrivateChannelsOpen(t *testing.T) {
 			"private:bob/forum:news?x=1&" + arguments + "&signature=x&expires=1", list + "&last_event_id=",
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			s, err := gluetest.Subscribe(ctx, n.PublicURL()+"/subscribe/"+target, "")
+			s, err := eventstream.Subscribe(ctx, n.PublicURL()+"/subscribe/"+target, "")
 			if err != nil {
 				t.Fatalf("%s: %v", target, err)
 			}
@@ -301,7 +301,7 @@ func TestNginxReadmeSigns(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	n := StartNginx(t, Nchan, withKey(privateKey))
-	s, err := gluetest.Subscribe(t.Context(), n.PublicURL()+strings.TrimSpace(string(out)), "")
+	s, err := eventstream.Subscribe(t.Context(), n.PublicURL()+strings.TrimSpace(string(out)), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestNginxReadmeSigns(t *testing.T) {
 func TestNginxInternalURLsAreNotPublic(t *testing.T) {
 	eachModule(t, func(t *testing.T, module string) {
 		n := StartNginx(t, module)
-		witness, err := gluetest.Subscribe(t.Context(), n.PublicURL()+"/subscribe/a", "")
+		witness, err := eventstream.Subscribe(t.Context(), n.PublicURL()+"/subscribe/a", "")
 		if err != nil {
 			t.Fatal(err)
 		}

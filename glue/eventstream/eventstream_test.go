@@ -1,4 +1,4 @@
-package gluetest_test
+package eventstream_test
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"pushglue/glue/gluetest"
+	"pushglue/glue/eventstream"
 )
 
-func readEvents(t *testing.T, in io.Reader) []gluetest.Event {
+func readEvents(t *testing.T, in io.Reader) []eventstream.Event {
 	t.Helper()
-	var events []gluetest.Event
-	for r := gluetest.NewEventReader(in); ; {
+	var events []eventstream.Event
+	for r := eventstream.NewReader(in); ; {
 		event, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return events
@@ -26,8 +26,8 @@ func readEvents(t *testing.T, in io.Reader) []gluetest.Event {
 	}
 }
 
-func TestEventReader(t *testing.T) {
-	type events = []gluetest.Event
+func TestReader(t *testing.T) {
+	type events = []eventstream.Event
 	tests := []struct {
 		name, in string
 		want     events
@@ -68,17 +68,17 @@ func TestEventReader(t *testing.T) {
 }
 
 // After a CR the event is complete, whatever comes next.
-func TestEventReaderDoesNotWaitForLF(t *testing.T) {
+func TestReaderDoesNotWaitForLF(t *testing.T) {
 	in, out := io.Pipe()
 	defer in.Close()
 	go func() { _, _ = io.WriteString(out, "data: a\r\r") }() // an error leaves the reader without its event
-	event, err := gluetest.NewEventReader(in).Next()
+	event, err := eventstream.NewReader(in).Next()
 	if err != nil || event.Data != "a" {
 		t.Errorf("got %q, %v", event, err)
 	}
 }
 
-func FuzzEventReader(f *testing.F) {
+func FuzzReader(f *testing.F) {
 	f.Add("id: 1\nevent: e\ndata: a\r\n\r\n")
 	f.Add("\uFEFF:\r\rdata\n\n")
 	f.Fuzz(func(t *testing.T, in string) {

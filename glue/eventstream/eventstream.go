@@ -1,4 +1,5 @@
-package gluetest
+// Package eventstream reads the event streams of push hosts as a browser's EventSource does.
+package eventstream
 
 import (
 	"bufio"
@@ -18,22 +19,22 @@ type Event struct {
 	Data string
 }
 
-// EventReader reads an event stream as the HTML standard says (section 9.2.6, "Interpreting an
+// Reader reads an event stream as the HTML standard says (section 9.2.6, "Interpreting an
 // event stream"). It is not safe for concurrent use.
-type EventReader struct {
+type Reader struct {
 	in     *bufio.Reader
 	begun  bool // a byte order mark can no longer come
 	sawCR  bool // the last line ended in CR: a LF that follows belongs to it
 	lastID string
 }
 
-// NewEventReader returns a reader of the stream in.
-func NewEventReader(in io.Reader) *EventReader {
-	return &EventReader{in: bufio.NewReader(in)}
+// NewReader returns a reader of the stream in.
+func NewReader(in io.Reader) *Reader {
+	return &Reader{in: bufio.NewReader(in)}
 }
 
 // Next waits for an event. An event that the stream's end cuts short is none: the error is io.EOF.
-func (r *EventReader) Next() (Event, error) {
+func (r *Reader) Next() (Event, error) {
 	var (
 		event  Event
 		data   bytes.Buffer
@@ -80,7 +81,7 @@ func (e Event) withDefaultType() Event {
 
 // line returns the next line without its end, which is CR LF, LF or CR. It does not wait for
 // the byte after a CR, which may be long in coming.
-func (r *EventReader) line() ([]byte, error) {
+func (r *Reader) line() ([]byte, error) {
 	if err := r.skipMark(); err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (r *EventReader) line() ([]byte, error) {
 }
 
 // skipMark skips the one byte order mark that a stream may begin with.
-func (r *EventReader) skipMark() error {
+func (r *Reader) skipMark() error {
 	if r.begun {
 		return nil
 	}
@@ -120,7 +121,7 @@ func (r *EventReader) skipMark() error {
 
 // Subscription is an open stream of a push host.
 type Subscription struct {
-	*EventReader
+	*Reader
 	body io.Closer
 }
 
@@ -143,7 +144,7 @@ func Subscribe(ctx context.Context, url, lastEventID string) (*Subscription, err
 	if err != nil {
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
-	s := &Subscription{EventReader: NewEventReader(resp.Body), body: resp.Body}
+	s := &Subscription{Reader: NewReader(resp.Body), body: resp.Body}
 	if err := s.greet(resp); err != nil {
 		resp.Body.Close()
 		return nil, fmt.Errorf("subscribe to %s: %w", url, err)
