@@ -58,7 +58,9 @@ function show(status) {
 }
 
 function showBadge(discrepancies) {
-  $('badge').dataset.state = discrepancies.length ? 'wrong' : 'good';
+  const state = discrepancies.length ? 'wrong' : 'good';
+  if (state === 'wrong' && $('badge').dataset.state !== state) tell('The sums do not agree.');
+  $('badge').dataset.state = state;
   $('badge').title = discrepancies.map((d) => d.text).join('\n');
   write($('badge').firstElementChild, discrepancies.length ? discrepancies.map((d) => d.text).join('; ') : 'the sums agree');
 }
