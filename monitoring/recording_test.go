@@ -107,15 +107,17 @@ func label(series string) string {
 	return name + "{" + job + "," + labels
 }
 
-// has reports whether the last scrape has a series that begins with name, has all these labels, such as `state="down"`, and this value.
-func (r *recording) has(name, value string, labels ...string) bool {
+// last returns what the last scrape has of the series that have this name and these labels, such as `state="down"`: their sum.
+func (r *recording) last(name string, labels ...string) (sum float64) {
 	for series, values := range r.series {
-		if strings.HasPrefix(series, name+"{") && values[len(values)-1] == value &&
-			!slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
-			return true
+		if !strings.HasPrefix(series, name+"{") || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
+			continue
+		}
+		if value, err := strconv.ParseFloat(values[len(values)-1], 64); err == nil { // it is there
+			sum += value
 		}
 	}
-	return false
+	return sum
 }
 
 // metrics returns the names of all series that there ever were.

@@ -8,7 +8,7 @@ import (
 	"pushglue/glue/gluetest/service"
 )
 
-// five minutes of Prometheus's time, in scrapes.
+// minute is one of Prometheus's time, in scrapes.
 const minute = 4
 
 // cause is a fault, and the alerts that it causes, and no others.
@@ -36,7 +36,7 @@ var causes = map[string]cause{
 	"Redis is away": {
 		do: func(s *site) {
 			s.store.Stop()
-			s.await("Redis is down", func() bool { return s.has("pushglue_feed_up", "0") })
+			s.await("Redis is down", func() bool { return s.last("pushglue_feed_up") == 0 })
 			s.watch(2*minute, nothing)
 		},
 		alerts: []string{"PushglueRedisDown"},
@@ -94,11 +94,12 @@ var causes = map[string]cause{
 	"a push host's memory is full": {
 		do: func(s *site) {
 			long := strings.Repeat("long ", 12_000)
-			s.watch(8*minute, func() {
-				for range 20 {
-					s.job(0, long)
-				}
+			s.await("nine tenths are full", func() bool {
+				s.job(0, long)
+				used := s.last("pushglue_host_shared_memory_bytes", name(s.two))
+				return used > 0.9*s.last("pushglue_host_shared_memory_limit_bytes", name(s.two))
 			})
+			s.watch(3*minute, nothing)
 		},
 		alerts: []string{"PushglueHostMemoryFull"},
 	},
