@@ -17,8 +17,8 @@ import (
 // promtool runs Prometheus's tool, and fails the test with what it says if it finds something wrong.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	service.NeedFile(t, "/usr/bin/promtool", "prometheus")
-	if text, err := exec.Command("promtool", args...).CombinedOutput(); err != nil {
+	path := service.NeedFile(t, "/usr/bin/promtool", "prometheus")
+	if text, err := exec.Command(path, args...).CombinedOutput(); err != nil {
 		t.Errorf("promtool %s: %v\n%.5000s", strings.Join(args, " "), err, text)
 	}
 }
