@@ -96,15 +96,11 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	}
 
 	// The engine.
-<<<<<<< ours
-	counting := live.Count(w.pipelines, c.Traffic)
 	traces, endTraces, err := newTraces(c, log)
 	if err != nil {
 		return err
 	}
 	defer endTraces()
-=======
->>>>>>> theirs
 	g, err := glue.New(glue.Config{
 		Feeds: asFeeds(feeds), Pipelines: w.pipelines, Ledger: ledger, Traces: traces, Log: log,
 		Batch: c.Batch, InFlight: c.InFlight, Attempts: c.Attempts, RetryBudget: c.RetryBudget, Drain: c.Drain,

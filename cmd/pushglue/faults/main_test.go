@@ -7,12 +7,12 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
 	"time"
+
+	"pushglue/glue/gluetest/service"
 )
 
 var (
@@ -40,11 +40,9 @@ func build(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary := filepath.Join(dir, "pushglue")
-	args := append([]string{"build", "-o", binary}, raceArgs...)
-	text, err := exec.Command("go", append(args, "pushglue/cmd/pushglue")...).CombinedOutput()
+	binary, err := service.Build(dir)
 	if err != nil {
-		return 0, fmt.Errorf("build pushglue: %w\n%s", err, text)
+		return 0, err
 	}
 	if err := os.Setenv(binaryVariable, binary); err != nil {
 		return 0, err

@@ -1,6 +1,6 @@
 //go:build !race
 
-package faults
+package service
 
 // raceArgs makes the daemon's binary what the test's is.
 var raceArgs []string
