@@ -125,15 +125,24 @@ func (s *site) raw(age time.Duration, payload string, queued bool) {
 	}
 }
 
-// read opens so many streams at a push host.
-func (s *site) read(host *service.Nginx, readers int) {
+// read opens so many streams of a channel at a push host, and reads what comes.
+func (s *site) read(host *service.Nginx, channel string, readers int) {
 	s.Helper()
 	for range readers {
-		stream, err := eventstream.Subscribe(s.Context(), host.PublicURL()+"/subscribe/forum:f1", "")
+		stream, err := eventstream.Subscribe(s.Context(), host.PublicURL()+"/subscribe/"+channel, "")
 		if err != nil {
 			s.Fatal(err)
 		}
-		s.Cleanup(func() { stream.Close() })
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				if _, err := stream.Next(); err != nil {
+					return // the push host or the test has ended it
+				}
+			}
+		}()
+		s.Cleanup(func() { stream.Close(); <-ended })
 	}
 }
 

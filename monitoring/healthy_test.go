@@ -24,8 +24,8 @@ func TestHealthy(t *testing.T) {
 		t.Run(module, func(t *testing.T) {
 			t.Parallel()
 			s := startSite(t, module, nil)
-			s.read(s.one, 60)
-			s.read(s.two, 60)
+			s.read(s.one, "forum:f1", 60)
+			s.read(s.two, "forum:f1", 60)
 			s.watch(30*minute, s.load)
 
 			lacks := func(expr string) bool {
