@@ -195,14 +195,14 @@ func (c *crowd) lost(number int) []string {
 	return lost
 }
 
-// busiest returns how many streams hosts ended in all, and how many in the busiest second, whenever it began.
+// busiest returns how many streams hosts ended in all, and how many in the busiest two seconds, whenever they began.
 func (c *crowd) busiest() (ended, most int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	slices.SortFunc(c.ends, time.Time.Compare)
 	first := 0
 	for i, at := range c.ends {
-		for at.Sub(c.ends[first]) >= time.Second {
+		for at.Sub(c.ends[first]) >= 2*time.Second {
 			first++
 		}
 		most = max(most, i-first+1)

@@ -181,7 +181,7 @@ func TestGlue(t *testing.T) {
 // watchProcesses looks at the command lines and the environments of a machine's processes until the
 // function that it returns is called, which returns what was seen.
 func (m *machine) watchProcesses() func() string {
-	m.run(`systemd-run --quiet --unit watch sh -c 'while :; do ps axeww -o args; sleep 0.2; done >/run/processes'`)
+	m.run(`systemd-run --quiet --unit watch sh -c 'while :; do ps axeww -o args; sleep 0.5; done >/run/processes'`)
 	return func() string {
 		return m.run("systemctl stop watch; sort -u /run/processes")
 	}

@@ -45,14 +45,14 @@ func testRollingRestart(t *testing.T, l *lab, first *machine, inventory string) 
 		}
 	}
 	ended, most := c.busiest()
-	t.Logf("%d messages to each of %d readers; restarting %d hosts took %s and ended %d streams, at most %d in a second",
+	t.Logf("%d messages to each of %d readers; restarting %d hosts took %s and ended %d streams, at most %d in two seconds",
 		last, crowdReaders, len(hosts), took.Round(time.Second), ended, most)
 	if ended < crowdReaders {
 		t.Errorf("hosts ended %d streams; each of %d readers was at a host that was restarted", ended, crowdReaders)
 	}
-	// It ends them in tenths of seconds, and readers notice with the delay of a busy machine.
-	if most > crowdRate*5/4 {
-		t.Errorf("%d streams ended within a second, more than the %d that are allowed", most, crowdRate)
+	// Readers notice with the delay of a busy machine, up to a second of it. All of a host's at once would be more.
+	if most > 3*crowdRate {
+		t.Errorf("%d streams ended within two seconds, of %d a second that are allowed", most, crowdRate)
 	}
 	for name, id := range l.nginx(t) {
 		if id == before[name] {
