@@ -76,7 +76,10 @@ func TestStandbyDaemons(t *testing.T) {
 // TestAKilledDaemonsJobsComeBack kills a daemon while its push host does not answer.
 func TestAKilledDaemonsJobsComeBack(t *testing.T) {
 	asked, release := make(chan struct{}, 1), make(chan struct{})
-	host := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	host := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			return // it is asked how it is
+		}
 		select {
 		case asked <- struct{}{}:
 		default:

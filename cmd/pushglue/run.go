@@ -90,9 +90,10 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	}
 
 	// Who looks on.
+	watched := asFeeds(feeds)
 	counting := live.Count(w.pipelines, c.Traffic)
 	if meter != nil {
-		meter.Watch(asFeeds(feeds), w.pipelines)
+		meter.Watch(watched, w.pipelines) // in whose place it puts its own
 	}
 
 	// The engine.
@@ -102,7 +103,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	}
 	defer endTraces()
 	g, err := glue.New(glue.Config{
-		Feeds: asFeeds(feeds), Pipelines: w.pipelines, Ledger: ledger, Traces: traces, Log: log,
+		Feeds: watched, Pipelines: w.pipelines, Ledger: ledger, Traces: traces, Log: log,
 		Batch: c.Batch, InFlight: c.InFlight, Attempts: c.Attempts, RetryBudget: c.RetryBudget, Drain: c.Drain,
 		Flush: w.flush,
 	})
