@@ -40,7 +40,7 @@ func TestRedis(t *testing.T) {
 				for range r.times(1, 3) {
 					r.progress(200 + r.rng.IntN(1000))
 					r.noticed(troubled, func() { r.press(r.redis.Pause) })
-					r.hold(time.Duration(r.times(0, 5)) * time.Second)
+					r.hold(time.Duration(r.times(4, 5)) * time.Second) // so long that a claim is given up, too
 					r.redis.Continue()
 				}
 				r.progress(200)
