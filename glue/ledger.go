@@ -186,6 +186,24 @@ func (l *Ledger) Sums() Sums {
 	return s
 }
 
+// Feed returns the account of a feed; one with nothing in it if there is none.
+func (s Sums) Feed(name string) FeedSums {
+	i := slices.IndexFunc(s.Feeds, func(f FeedSums) bool { return f.Name == name })
+	if i < 0 {
+		return FeedSums{Name: name}
+	}
+	return s.Feeds[i]
+}
+
+// Host returns the account of a push host; one with nothing in it if there is none.
+func (s Sums) Host(name string) HostSums {
+	i := slices.IndexFunc(s.Hosts, func(h HostSums) bool { return h.Name == name })
+	if i < 0 {
+		return HostSums{Name: name}
+	}
+	return s.Hosts[i]
+}
+
 // Balance returns nil when every account balances, else an error with a line for each that does not.
 func (s Sums) Balance() error {
 	var errs []error

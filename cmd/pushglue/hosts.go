@@ -128,17 +128,24 @@ func reachable(addr string) (string, error) {
 // askDaemon asks the daemon at address for its hosts, or has it change one.
 func askDaemon(ctx context.Context, method, address string, body []byte) (hostsReport, error) {
 	var report hostsReport
-	text, err := askAt(ctx, method, address, "/hosts", body)
-	if err == nil && (json.Unmarshal(text, &report) != nil || report.Hosts == nil) {
-		err = fmt.Errorf("what answers at %s is no daemon of pushglue, or an older one", address)
-	}
+	err := askAt(ctx, method, address, "/hosts", body, &report, func() bool { return report.Hosts != nil })
 	return report, err
 }
 
-// askAt returns what the daemon at address answers. A change shows it PUSHGLUE_HTTP_TOKEN, if there is one.
-func askAt(ctx context.Context, method, address, path string, body []byte) ([]byte, error) {
+// askAt reads what the daemon at address answers into answer, which isOurs then recognizes.
+func askAt(ctx context.Context, method, address, path string, body []byte, answer any, isOurs func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
+	resp, err := openAt(ctx, method, address, path, body)
+	if err != nil {
+		return err
+	}
+	return readAnswer(resp, address, answer, isOurs)
+}
+
+// openAt returns the begin of what the daemon at address answers. A change shows it PUSHGLUE_HTTP_TOKEN, if there is one. The caller reads
+// the rest with readAnswer.
+func openAt(ctx context.Context, method, address, path string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--addr: %q is no address such as 127.0.0.1:9070", address)}
@@ -158,15 +165,24 @@ func askAt(ctx context.Context, method, address, path string, body []byte) ([]by
 	if err != nil {
 		return nil, fmt.Errorf("no daemon answers at %s: %w; does it run, and is that its PUSHGLUE_HTTP_ADDR? --addr names another one", address, err)
 	}
+	return resp, nil
+}
+
+// maxAnswer bounds what is read of a daemon, in bytes.
+const maxAnswer = 64 << 20
+
+func readAnswer(resp *http.Response, address string, answer any, isOurs func() bool) error {
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err != nil {
-		return nil, fmt.Errorf("the daemon at %s: %w", address, err)
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return fmt.Errorf("the daemon at %s: %w", address, err)
+	case resp.StatusCode != http.StatusOK:
+		return refused(resp.Status, address, text)
+	case json.Unmarshal(text, answer) != nil || !isOurs():
+		return fmt.Errorf("what answers at %s is no daemon of pushglue, or an older one", address)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, refused(resp.Status, address, text)
-	}
-	return text, nil
+	return nil
 }
 
 func refused(status, address string, text []byte) error {

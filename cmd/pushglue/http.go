@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -64,7 +63,7 @@ type answers struct {
 // handler answers /livez while the process lives, /readyz if it can work, /metrics for Prometheus, /ledger with its sums, /hosts (http_hosts.go), /jobs
 // (http_jobs.go), /trace (http_trace.go), and / with the page and what it shows.
 func (a answers) handler() http.Handler {
-	mux := http.NewServeMux()
+	mux, own := http.NewServeMux(), desk{a.token, a.log}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
@@ -78,17 +77,14 @@ func (a answers) handler() http.Handler {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(a.ledger.Sums()); err != nil {
-			a.log.Debug().Err(err).Msg("cannot answer /ledger")
-		}
+		own.answer(w, http.StatusOK, a.ledger.Sums())
 	})
 	mux.Handle("GET /metrics", metrics.Handler(a.numbers.registry))
-	hosts := hostsDesk{desk{a.token, a.log}, a.hosts}
+	hosts := hostsDesk{own, a.hosts}
 	mux.Handle("GET /hosts", ownHost(a.own, hosts.show))
 	mux.Handle("POST /hosts", ownHost(a.own, hosts.change))
-	mux.Handle("POST /jobs", ownHost(a.own, jobsDesk{desk{a.token, a.log}, a.feeds}.change))
-	mux.Handle("GET /trace", ownHost(a.own, traceDesk{a.traces, a.log}.show))
+	mux.Handle("POST /jobs", ownHost(a.own, jobsDesk{own, a.feeds}.change))
+	mux.Handle("GET /trace", ownHost(a.own, traceDesk{own, a.traces}.show))
 	mux.Handle("GET /", ownHost(a.own, a.panel.Handler().ServeHTTP))
 	return mux
 }

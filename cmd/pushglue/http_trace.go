@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"pushglue/glue"
 )
 
@@ -23,23 +21,22 @@ type traceReport struct {
 
 // traceDesk answers /trace: what became of a job.
 type traceDesk struct {
+	desk
 	traces *glue.Traces
-	log    zerolog.Logger
 }
 
 // show answers from this machine alone, because channels may tell of people. With wait it begins to answer when it is sure to notice
 // the job from then on, and ends when the job is settled.
 func (d traceDesk) show(w http.ResponseWriter, r *http.Request) {
-	refuse := desk{log: d.log}.refuse
 	query := r.URL.Query()
 	feed, job := query.Get("feed"), query.Get("job")
 	wait, err := time.ParseDuration(query.Get("wait"))
 	switch {
 	case !isFromHere(r):
-		refuse(w, http.StatusForbidden, errors.New("traces are shown on the daemon's own machine"))
+		d.refuse(w, http.StatusForbidden, errors.New("traces are shown on the daemon's own machine"))
 		return
 	case feed == "" || job == "" || query.Has("wait") && err != nil:
-		refuse(w, http.StatusBadRequest, errors.New("want /trace?feed=FEED&job=ID, and &wait=10s to wait for it"))
+		d.refuse(w, http.StatusBadRequest, errors.New("want /trace?feed=FEED&job=ID, and &wait=10s to wait for it"))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

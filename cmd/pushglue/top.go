@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 
@@ -44,9 +42,6 @@ q quits, ? shows the keys. Where standard output is no terminal, or with --once,
 }
 
 func askStatus(ctx context.Context, address string) (status live.Status, err error) {
-	text, err := askAt(ctx, http.MethodGet, address, "/status", nil)
-	if err == nil && (json.Unmarshal(text, &status) != nil || status.Started.IsZero()) {
-		err = fmt.Errorf("what answers at %s is no daemon of pushglue, or an older one", address)
-	}
+	err = askAt(ctx, http.MethodGet, address, "/status", nil, &status, func() bool { return !status.Started.IsZero() })
 	return status, err
 }

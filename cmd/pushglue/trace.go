@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +51,7 @@ or of standard input ("-"), and follows that one.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&t.asking.addr, "addr", "", "where the daemon answers (default: PUSHGLUE_HTTP_ADDR, which is 127.0.0.1:9070 by default)")
+	addrFlag(cmd.Flags(), &t.asking.addr)
 	cmd.Flags().DurationVar(&t.wait, "wait", 0, "wait for the job to be settled, for so long")
 	cmd.Flags().StringVar(&t.put, "put", "", "put the first line of this file as a job, and follow it; for 30s, unless --wait says how long")
 	jsonFlag(cmd, &t.asJSON)
@@ -144,32 +143,18 @@ func (t *tracing) askOnce(ctx context.Context, feed, id string, wait time.Durati
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime+maxTraceWait)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/trace?"+query.Encode(), nil)
+	resp, err := openAt(ctx, http.MethodGet, address, "/trace?"+query.Encode(), nil)
 	if err != nil {
-		return report, usageError{fmt.Errorf("--addr: %q is no address such as 127.0.0.1:9070", address)}
+		return report, err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: it is this machine
-	resp, err := client.Do(req)
-	if err != nil {
-		return report, fmt.Errorf("no daemon answers at %s: %w; does it run, and is that its PUSHGLUE_HTTP_ADDR? --addr names another one", address, err)
-	}
-	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusOK && ready != nil {
 		if err := ready(); err != nil {
+			resp.Body.Close()
 			return report, err
 		}
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
-	if err != nil {
-		return report, fmt.Errorf("the daemon at %s: %w", address, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return report, refused(resp.Status, address, text)
-	}
-	if json.Unmarshal(text, &report) != nil || report.Keeps == "" {
-		return report, fmt.Errorf("what answers at %s is no daemon of pushglue, or an older one", address)
-	}
-	return report, nil
+	err = readAnswer(resp, address, &report, func() bool { return report.Keeps != "" })
+	return report, err
 }
 
 // write shows what the daemon said, and what Redis has. That the daemon said nothing is an error behind that.

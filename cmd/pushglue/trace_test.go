@@ -95,7 +95,7 @@ func TestTrace(t *testing.T) {
 
 // TestTraceRefuses: /trace is for this machine alone, and the command says what it wants.
 func TestTraceRefuses(t *testing.T) {
-	h := ownHost("", traceDesk{glue.NewTraces(glue.TraceConfig{Keep: glue.KeepAll}), zerolog.Nop()}.show)
+	h := ownHost("", traceDesk{desk{log: zerolog.Nop()}, glue.NewTraces(glue.TraceConfig{Keep: glue.KeepAll})}.show)
 	for what, test := range map[string]struct {
 		query, from, host string
 		status            int

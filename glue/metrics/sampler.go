@@ -46,8 +46,8 @@ type feedSample struct {
 	name   string
 	err    error // it did not answer, and says nothing
 	counts thoonk.Counts
-	oldest float64 // seconds since the job was put that has waited for longest
-	ledger bounds  // of what the ledger said then
+	oldest time.Duration // since the job was put that has waited for longest
+	ledger bounds        // of what the ledger said then
 }
 
 // bounds are the sums of a feed before and after Redis was asked.
@@ -94,29 +94,13 @@ func (s *Sampler) askFeed(ctx context.Context, feed *thoonk.Feed) feedSample {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	f := feedSample{name: feed.Name()}
-	f.ledger.before = feedSums(s.sources.Ledger, f.name)
+	f.ledger.before = s.sources.Ledger.Sums().Feed(f.name)
 	f.counts, f.err = feed.Counts(ctx)
-	f.ledger.after = feedSums(s.sources.Ledger, f.name)
-	if f.err != nil {
-		return f
-	}
-	var oldest, now time.Time
-	if oldest, f.err = feed.OldestPut(ctx); f.err != nil || oldest.IsZero() {
-		return f
-	}
-	if now, f.err = feed.Now(ctx); f.err == nil { // by Redis's clock, which has given the other time, too
-		f.oldest = max(0, now.Sub(oldest).Seconds())
+	f.ledger.after = s.sources.Ledger.Sums().Feed(f.name)
+	if f.err == nil {
+		f.oldest, f.err = feed.OldestAge(ctx)
 	}
 	return f
-}
-
-func feedSums(l *glue.Ledger, name string) glue.FeedSums {
-	for _, f := range l.Sums().Feeds {
-		if f.Name == name {
-			return f
-		}
-	}
-	return glue.FeedSums{Name: name}
 }
 
 // last returns what was said last.

@@ -82,7 +82,7 @@ func (f *feedSample) collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(feedPut, prometheus.CounterValue, float64(f.counts.Put), f.name)
 	ch <- prometheus.MustNewConstMetric(feedFinished, prometheus.CounterValue, float64(f.counts.Finished), f.name)
-	send(ch, feedOldest, f.oldest, f.name)
+	send(ch, feedOldest, f.oldest.Seconds(), f.name)
 }
 
 // collectHost shows how a host stands now, and what it said of itself, if it has.

@@ -98,22 +98,22 @@ func (s *Statsd) sendOne(name string, m *dto.Metric) {
 	stat, tags := s.label(name, m.GetLabel())
 	switch {
 	case m.Counter != nil:
-		s.grow(stat, tags, int64(m.Counter.GetValue()))
+		s.grow(stat, m, tags, int64(m.Counter.GetValue()))
 	case m.Gauge != nil:
 		s.client.FGauge(stat, m.Gauge.GetValue(), tags...)
 	case m.Histogram != nil:
 		count, countTags := s.label(name+"_count", m.GetLabel())
-		s.grow(count, countTags, int64(m.Histogram.GetSampleCount()))
+		s.grow(count, m, countTags, int64(m.Histogram.GetSampleCount()))
 		sum, sumTags := s.label(strings.TrimSuffix(name, "_seconds")+"_milliseconds_sum", m.GetLabel())
-		s.grow(sum, sumTags, int64(m.Histogram.GetSampleSum()*1e3))
+		s.grow(sum, m, sumTags, int64(m.Histogram.GetSampleSum()*1e3))
 	}
 }
 
 // grow sends what a counter has grown by. One that is smaller than before began again.
-func (s *Statsd) grow(stat string, tags []statsd.Tag, value int64) {
+func (s *Statsd) grow(stat string, m *dto.Metric, tags []statsd.Tag, value int64) {
 	key := stat
-	for _, t := range tags {
-		key += "\x00" + fmt.Sprint(t)
+	for _, l := range m.GetLabel() {
+		key += "\x00" + l.GetValue()
 	}
 	before := s.sent[key]
 	if value < before {

@@ -181,7 +181,7 @@ func (h *host) carry(l *load) ([]error, fate) {
 		*d = delivery{host: h, connection: h.connections[o], requests: requests, answers: answers, times: l.times, todo: parts[o], epoch: l.epoch, trial: l.trial, again: len(l.debts) > 0}
 		d.deliver(l.ctx)
 	})
-	h.time(time.Since(start))
+	h.noteLoad(time.Since(start))
 	var f fate
 	for o := range deliveries {
 		if deliveries[o].fate.reason != nil {
@@ -191,8 +191,8 @@ func (h *host) carry(l *load) ([]error, fate) {
 	return answers, f
 }
 
-// time books how long a load took.
-func (h *host) time(took time.Duration) {
+// noteLoad books how long a load took.
+func (h *host) noteLoad(took time.Duration) {
 	sums := glue.HostSums{Name: h.name}
 	sums.Took.Note(took)
 	h.backlog.ledger.AddHost(sums)

@@ -1,7 +1,6 @@
 package push
 
 import (
-	"math"
 	"time"
 )
 
@@ -35,15 +34,27 @@ func (h *host) status() HostStatus {
 	if h.reason != nil && h.state.isDown() {
 		s.Reason = h.reason.Error()
 	}
-	places := h.backlog.due(h, math.MaxInt)
-	s.Due = len(places)
+	oldest := time.Now()
+	for _, b := range h.backlog.from(h.at.batch) {
+		for i := range b.requests {
+			if !(cursor{b.number, i}).before(h.at) && h.lacks(b, i) {
+				s.Due++
+				oldest = earlier(oldest, b.at)
+			}
+		}
+	}
 	for _, d := range h.owed {
-		places = append(places, d.place)
+		oldest = earlier(oldest, d.at)
 	}
-	for _, at := range places {
-		s.LagMS = max(s.LagMS, time.Since(at.at).Milliseconds())
-	}
+	s.LagMS = time.Since(oldest).Milliseconds()
 	return s
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // States returns what HostStatus.State can be.

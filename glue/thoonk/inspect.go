@@ -223,6 +223,19 @@ func (f *Feed) OldestPut(ctx context.Context) (time.Time, error) {
 	return f.oldest(ctx, f.keys.published)
 }
 
+// OldestAge returns how long that job has waited, by the clock of Redis, which has given its time; 0 if there is none.
+func (f *Feed) OldestAge(ctx context.Context) (time.Duration, error) {
+	oldest, err := f.OldestPut(ctx)
+	if err != nil || oldest.IsZero() {
+		return 0, err
+	}
+	now, err := f.Now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return max(0, now.Sub(oldest)), nil
+}
+
 // OldestClaim returns when the claim was made that has stood for longest. The zero time means that
 // there is none.
 func (f *Feed) OldestClaim(ctx context.Context) (time.Time, error) {

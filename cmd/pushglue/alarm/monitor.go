@@ -27,8 +27,7 @@ type Alert struct {
 	Failures int64     `json:"failures"` // jobs that were cancelled or stalled within the window
 	Window   string    `json:"window"`
 	Time     time.Time `json:"time"`
-	Daemon   string    `json:"daemon,omitempty"` // its host's name
-	Text     string    `json:"text"`             // for people; chat services show a field of this name
+	Text     string    `json:"text"` // for people; chat services show a field of this name
 }
 
 // States of an Alert.

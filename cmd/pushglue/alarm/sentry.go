@@ -25,13 +25,21 @@ type SentryConfig struct {
 	Sample      float64 // share of events that are sent, up to 1
 }
 
+// CheckDSN reports what is wrong with a DSN, without quoting it.
+func CheckDSN(dsn string) error {
+	if _, err := sentry.NewDsn(dsn); err != nil {
+		return errors.New("the DSN has not the form https://KEY@HOST/PROJECT")
+	}
+	return nil
+}
+
 // NewSentry returns a Sentry. Errors do not quote the DSN.
 func NewSentry(c SentryConfig) (*Sentry, error) {
 	if c.Sample <= 0 || c.Sample > 1 {
 		return nil, fmt.Errorf("a sample of %g is not more than 0 and up to 1", c.Sample)
 	}
-	if _, err := sentry.NewDsn(c.DSN); err != nil {
-		return nil, errors.New("the DSN has not the form https://KEY@HOST/PROJECT")
+	if err := CheckDSN(c.DSN); err != nil {
+		return nil, err
 	}
 	client, err := sentry.NewClient(sentry.ClientOptions{
 		Dsn: c.DSN, Environment: c.Environment, Release: c.Release, SampleRate: c.Sample,

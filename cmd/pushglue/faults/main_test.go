@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -25,7 +24,7 @@ const binaryVariable = "FAULTS_PUSHGLUE"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := build(m)
+	code, err := play(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -33,20 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// build builds the daemon, with the race detector if the tests have it, and runs the tests.
-func build(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "pushglue-faults")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary, err := service.Build(dir)
-	if err != nil {
-		return 0, err
-	}
-	if err := os.Setenv(binaryVariable, binary); err != nil {
-		return 0, err
-	}
+// play builds the daemon and runs the tests.
+func play(m *testing.M) (code int, err error) {
 	// Rounds mostly wait, and so more of them can run than there are processors.
 	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.NumCPU()))); err != nil {
 		return 0, err
@@ -54,7 +41,7 @@ func build(m *testing.M) (code int, err error) {
 	if *seedFlag == 0 {
 		*seedFlag = uint64(time.Now().UnixNano()) % 1_000_000
 	}
-	return m.Run(), nil
+	return service.RunWithBinary(m, binaryVariable)
 }
 
 // newRand returns the random numbers of one round.

@@ -59,14 +59,14 @@ type Panel struct {
 
 // past are the sums of a moment.
 type past struct {
-	at    time.Time
-	feeds []glue.FeedSums
+	at   time.Time
+	sums glue.Sums
 }
 
 // New returns a Panel.
 func New(c Config) *Panel {
 	started := time.Now()
-	return &Panel{config: c, started: started, daemon: rand.Text()[:8], past: []past{{started, nil}}}
+	return &Panel{config: c, started: started, daemon: rand.Text()[:8], past: []past{{at: started}}}
 }
 
 // Run tells every second which channels are hot, until ctx is done.
@@ -117,13 +117,13 @@ func (p *Panel) look(ctx context.Context) Status {
 	sums := p.config.Ledger.Sums()
 	s.Pipelines = sums.Pipelines
 	for _, h := range hosts {
-		s.Hosts = append(s.Hosts, Host{h, hostSums(sums, h.Name)})
+		s.Hosts = append(s.Hosts, Host{h, sums.Host(h.Name)})
 	}
-	before := p.before(s.At, sums.Feeds)
+	before := p.before(s.At, sums)
 	for i := range s.Feeds {
 		f := &s.Feeds[i]
-		f.Ledger = feedSums(sums.Feeds, f.Name)
-		old := feedSums(before, f.Name)
+		f.Ledger = sums.Feed(f.Name)
+		old := before.Feed(f.Name)
 		f.Wait, f.Took = newSpan(f.Ledger.Waited.Since(old.Waited)), newSpan(f.Ledger.Took.Since(old.Took))
 	}
 	s.Discrepancies = []metrics.Discrepancy{}
@@ -136,34 +136,16 @@ func (p *Panel) look(ctx context.Context) Status {
 }
 
 // before returns the sums from which spans are counted, and keeps now's.
-func (p *Panel) before(at time.Time, now []glue.FeedSums) []glue.FeedSums {
+func (p *Panel) before(at time.Time, now glue.Sums) glue.Sums {
 	for len(p.past) > 1 && at.Sub(p.past[1].at) >= recent {
 		p.past = slices.Delete(p.past, 0, 1)
 	}
 	p.past = append(p.past, past{at, now})
-	return p.past[0].feeds
+	return p.past[0].sums
 }
 
 func newSpan(t glue.Times) Span {
 	return Span{t.Count, t.Quantile(0.5).Seconds(), t.Quantile(0.99).Seconds()}
-}
-
-func feedSums(list []glue.FeedSums, name string) glue.FeedSums {
-	for _, f := range list {
-		if f.Name == name {
-			return f
-		}
-	}
-	return glue.FeedSums{Name: name}
-}
-
-func hostSums(sums glue.Sums, name string) glue.HostSums {
-	for _, h := range sums.Hosts {
-		if h.Name == name {
-			return h
-		}
-	}
-	return glue.HostSums{Name: name}
 }
 
 func (p *Panel) askFeed(ctx context.Context, feed *thoonk.Feed) Feed {
@@ -182,17 +164,11 @@ func (f *Feed) ask(ctx context.Context, feed *thoonk.Feed) error {
 		return err
 	}
 	f.Queued, f.Claimed, f.Stalled, f.Lost, f.Put, f.Finished = counts.Queued, counts.Claimed, counts.Stalled, counts.Lost, counts.Put, counts.Finished
-	oldest, err := feed.OldestPut(ctx)
+	oldest, err := feed.OldestAge(ctx)
 	if err != nil {
 		return err
 	}
-	if !oldest.IsZero() {
-		now, err := feed.Now(ctx) // by the clock that has given the other time
-		if err != nil {
-			return err
-		}
-		f.OldestSeconds = max(0, now.Sub(oldest).Seconds())
-	}
+	f.OldestSeconds = oldest.Seconds()
 	if f.Stalled > 0 {
 		f.StalledJobs, err = stalledJobs(ctx, feed)
 	}

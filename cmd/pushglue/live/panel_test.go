@@ -105,11 +105,11 @@ func TestAStatusWithoutRedis(t *testing.T) {
 // TestSpansAreOfLate: what took long an hour ago is not told now.
 func TestSpansAreOfLate(t *testing.T) {
 	start := time.Now()
-	p := &Panel{started: start, past: []past{{start, nil}}}
+	p := &Panel{started: start, past: []past{{at: start}}}
 	var times glue.Times
-	sums := func() []glue.FeedSums { return []glue.FeedSums{{Name: "f", Took: times}} }
+	sums := func() glue.Sums { return glue.Sums{Feeds: []glue.FeedSums{{Name: "f", Took: times}}} }
 	count := func(after time.Duration) int64 {
-		return times.Since(feedSums(p.before(start.Add(after), sums()), "f").Took).Count
+		return times.Since(p.before(start.Add(after), sums()).Feed("f").Took).Count
 	}
 	for _, step := range []struct {
 		after time.Duration
