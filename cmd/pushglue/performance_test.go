@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +38,7 @@ func TestPerformance(t *testing.T) {
 		{"channels", channelNumbers},
 		{"hosts", hostNumbers},
 		{"fanout", fanOuts},
+		{"metrics", metricsCost},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, out) })
 	}
@@ -256,4 +258,32 @@ func fanOuts(t *testing.T, out io.Writer) {
 				r.Latency.P50, r.Latency.P99, r.Lost, r.ServerCPU, r.ReaderCPU)
 		})
 	}
+}
+
+// metricsCost compares a daemon whose numbers nobody wants with one that asks Redis and the push host each second, and sends
+// all that /metrics shows to statsd. What the ledger counts and times by itself is in both.
+func metricsCost(t *testing.T, out io.Writer) {
+	statsd, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { statsd.Close() }) // what comes stays unread
+	s := startStack(t, 1)
+	with := func(settings ...string) func() bench.PublishReport {
+		return func() bench.PublishReport { s.more = settings; return s.publish("--jobs=300000") }
+	}
+	off, on := with("METRICS_INTERVAL=1h"), with("METRICS_INTERVAL=1s", "STATSD_ADDR="+statsd.LocalAddr().String())
+	var rates, cpus, without, all []float64
+	for i := range 2*turns - 1 {
+		var a, b bench.PublishReport
+		if i%2 == 0 {
+			a, b = off(), on()
+		} else {
+			b, a = on(), off()
+		}
+		without, all = append(without, a.Rate), append(all, b.Rate)
+		rates, cpus = append(rates, b.Rate/a.Rate), append(cpus, b.CPU/a.CPU)
+	}
+	fmt.Fprintf(out, "\n## Metrics each second, and never (%s, medians of %d rounds)\n\n| never, jobs/s | each second, jobs/s | ratio | CPU a job, ratio |\n| --- | --- | --- | --- |\n| %.0f | %.0f | %.3f (%.2f to %.2f) | %.3f |\n",
+		module(), len(rates), median(without), median(all), median(rates), slices.Min(rates), slices.Max(rates), median(cpus))
 }
