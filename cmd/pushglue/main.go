@@ -86,7 +86,7 @@ Settings come from the environment; "pushglue run --help" lists them.`,
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	asTree(root)
-	root.AddCommand(newRunCommand(), newCheckCommand(), newTryCommand(), newPutCommand(), newJobsCommand(), newHostsCommand(), newTopCommand(), newSignCommand(), newTailCommand(), newTraceCommand(), newDemoCommand(), newBenchCommand(), newCapacityCommand(), newVersionCommand())
+	root.AddCommand(newInitCommand(), newRunCommand(), newCheckCommand(), newTryCommand(), newPutCommand(), newJobsCommand(), newHostsCommand(), newTopCommand(), newSignCommand(), newTailCommand(), newTraceCommand(), newDemoCommand(), newBenchCommand(), newCapacityCommand(), newVersionCommand())
 	return root
 }
 
