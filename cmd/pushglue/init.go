@@ -53,6 +53,9 @@ one, people would have other pseudonyms.`,
 			return b.run(c.OutOrStdout())
 		},
 	}
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
 	cmd.Flags().BoolVar(&b.force, "force", false, "overwrite what is there, but for keys")
 	return cmd
 }
