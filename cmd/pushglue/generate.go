@@ -85,7 +85,7 @@ func manualPage(c *cobra.Command) []byte {
 	c.InitDefaultHelpFlag()
 	var p page
 	name := manualName(c)
-	fmt.Fprintf(&p, ".TH %s 1 \"\" \"pushglue %s\"\n", roff(strings.ToUpper(name)), roff(version))
+	fmt.Fprintf(&p, ".TH %s 1 \"\" \"pushglue %s\"\n.ad l\n.nh\n", roff(strings.ToUpper(name)), roff(version))
 	p.section("NAME")
 	fmt.Fprintf(&p, "%s \\- %s\n", roff(name), roff(c.Short))
 	p.section("SYNOPSIS")
