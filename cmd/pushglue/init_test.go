@@ -27,11 +27,11 @@ func onPath(t *testing.T) []string {
 	return append(environment(), "PATH="+directory+":"+os.Getenv("PATH"))
 }
 
-// shell runs a script that must succeed, and returns what it prints on both outputs.
+// shell runs a script in the working directory, which must succeed, and returns what it prints on both outputs.
 func shell(t *testing.T, env []string, script string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", script)
-	cmd.Env, cmd.Dir = env, t.TempDir()
+	cmd.Env = env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s\n%v\n%s", script, err, out)
