@@ -84,7 +84,9 @@ func migrate(t *testing.T, dialect thoonk.Dialect) {
 	check, run, _ := strings.Cut(blocks[4], "\n")
 	expect(do(load+"\n"+check), "redis answers")
 	daemon := service.StartDaemon(t, env, "sh", "-euc", load+"\nexec env "+run)
-	eventually(t, "the queue is empty", func() bool { return regexp.MustCompile(`queued +0\b`).MatchString(do(load+"\npushglue jobs comments --over 0")) })
+	eventually(t, "the queue is empty", func() bool {
+		return regexp.MustCompile(`queued +0\b`).MatchString(do(load + "\npushglue jobs comments --over 0"))
+	})
 	daemon.Stop()
 
 	// 5
