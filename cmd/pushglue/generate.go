@@ -78,12 +78,12 @@ func manualName(c *cobra.Command) string {
 	return strings.ReplaceAll(strings.ReplaceAll(c.CommandPath(), " FEED", ""), " ", "-")
 }
 
-// page writes a manual page in the language of man(7).
-type page struct{ bytes.Buffer }
+// manual writes a manual page in the language of man(7).
+type manual struct{ bytes.Buffer }
 
 func manualPage(c *cobra.Command) []byte {
 	c.InitDefaultHelpFlag()
-	var p page
+	var p manual
 	name := manualName(c)
 	fmt.Fprintf(&p, ".TH %s 1 \"\" \"pushglue %s\"\n.ad l\n.nh\n", roff(strings.ToUpper(name)), roff(version))
 	p.section("NAME")
@@ -132,11 +132,11 @@ func relatedPages(c *cobra.Command) []string {
 	return slices.Compact(names)
 }
 
-func (p *page) section(name string) { fmt.Fprintf(p, ".SH %s\n", name) }
+func (p *manual) section(name string) { fmt.Fprintf(p, ".SH %s\n", name) }
 
-func (p *page) item(term, text string) { fmt.Fprintf(p, ".TP\n.B %s\n%s\n", roff(term), roff(text)) }
+func (p *manual) item(term, text string) { fmt.Fprintf(p, ".TP\n.B %s\n%s\n", roff(term), roff(text)) }
 
-func (p *page) option(f *pflag.Flag) {
+func (p *manual) option(f *pflag.Flag) {
 	if f.Hidden {
 		return
 	}
@@ -158,7 +158,7 @@ func (p *page) option(f *pflag.Flag) {
 }
 
 // prose writes a text for a terminal: paragraphs, and blocks of lines that are to stay as they are.
-func (p *page) prose(text string) {
+func (p *manual) prose(text string) {
 	for i, block := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
 		if i > 0 {
 			fmt.Fprintln(p, ".PP")
@@ -173,7 +173,7 @@ func (p *page) prose(text string) {
 	}
 }
 
-func (p *page) preformatted(text string) {
+func (p *manual) preformatted(text string) {
 	fmt.Fprintln(p, ".nf")
 	for line := range strings.Lines(text) {
 		fmt.Fprintln(p, roff(strings.TrimSuffix(line, "\n")))
