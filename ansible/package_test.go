@@ -107,8 +107,8 @@ func repack(t *testing.T, path, version string) string {
 	dir := t.TempDir()
 	tree, made := filepath.Join(dir, "tree"), filepath.Join(dir, version+".deb")
 	execute(t, exec.Command("dpkg-deb", "-R", path, tree))
-	execute(t, exec.Command("sed", "-i", fmt.Sprintf("s/^Version: .*/Version: %s/", version), filepath.Join(tree, "DEBIAN/control")))
-	execute(t, exec.Command("sed", "-i", fmt.Sprintf("$ a # of %s", version), filepath.Join(tree, "etc/pushglue/environment")))
+	execute(t, exec.Command("sed", "-i", fmt.Sprintf("s/^Version: .*/Version: %s/", version), filepath.Join(tree, "DEBIAN", "control")))
+	execute(t, exec.Command("sed", "-i", fmt.Sprintf("$ a # of %s", version), filepath.Join(tree, "etc", "pushglue", "environment")))
 	execute(t, exec.Command("dpkg-deb", "-Zgzip", "-z1", "--build", tree, made))
 	return made
 }

@@ -52,7 +52,7 @@ func TestTheReadmeNamesAllDocuments(t *testing.T) {
 		}
 	}
 	for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(readme, -1) {
-		if _, err := os.Stat(filepath.Join("../..", link[1])); err != nil {
+		if _, err := os.Stat(filepath.Join("..", "..", link[1])); err != nil {
 			t.Errorf("README.md leads nowhere: %v", err)
 		}
 	}

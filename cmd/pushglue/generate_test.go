@@ -21,7 +21,7 @@ func TestGenerate(t *testing.T) {
 			t.Errorf("%s does not complete", shell)
 		}
 	}
-	if out, err := exec.CommandContext(t.Context(), "bash", "-n", filepath.Join(dir, "completions/bash/pushglue")).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "bash", "-n", filepath.Join(dir, "completions", "bash", "pushglue")).CombinedOutput(); err != nil {
 		t.Errorf("bash: %v\n%s", err, out)
 	}
 	pages, err := filepath.Glob(filepath.Join(dir, "man", "*.1"))
