@@ -77,7 +77,6 @@ faults: deps ## kill, cut off and fill up every part under load, for some 20 min
 machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in some half an hour (a short form is part of test)
 	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long
 
-# The publishing form is for whoever has a place to publish to: a tag, and goreleaser release.
 RELEASE = go tool -modfile=tools/release/go.mod goreleaser
 release: deps ## all of a release, without publishing it: artifacts/release/; its package is installed on a fresh machine, as root
 	$(RELEASE) check
