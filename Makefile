@@ -8,7 +8,7 @@ FUZZTIME ?= 60s
 # What the tests run beside Go: a real nginx with Nchan, a real Redis, a real browser, a real terminal, machines that Ansible sets up,
 # Prometheus's promtool; the race detector needs a C compiler.
 # Where they come from elsewhere than from apt, `make test PACKAGES=` skips the check.
-PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium tmux openssl gcc libc6-dev iproute2 libfaketime \
+PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server jq chromium tmux openssl gcc libc6-dev iproute2 libfaketime \
            ansible ansible-lint debootstrap systemd-container openssh-client prometheus
 INSTALL   = apt-get install -y --no-install-recommends
 
@@ -22,7 +22,7 @@ READERS ?= 200000
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
-.PHONY: help build test deps lint vuln demo bench crowd faults machines fuzz golden clean
+.PHONY: help build test deps lint vuln demo bench crowd faults machines release fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ faults: deps ## kill, cut off and fill up every part under load, for some 20 min
 # As root, with PUSH_STREAM_MODULE on push-stream too.
 machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in some half an hour (a short form is part of test)
 	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long
+
+RELEASE = go tool -modfile=tools/release/go.mod goreleaser
+release: deps ## all of a release, without publishing it: artifacts/release/; its package is installed on a fresh machine, as root
+	$(RELEASE) check
+	$(RELEASE) release --snapshot --clean
+	go test -v -tags release -run TestPackage -count 1 -timeout 20m ./ansible
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \

@@ -58,6 +58,7 @@ The exit code is 1 if a job stalled.`,
 	f.IntVar(&p.Size, "size", 300, "bytes of a job")
 	f.DurationVar(&p.Coalesce, "coalesce", 0, "coalesce messages in a window such as 25ms")
 	f.StringVar(&p.profile, "cpu-profile", "", "write a CPU profile of the daemon to this file, for go tool pprof")
+	completeFlag(cmd, "cpu-profile", completeFiles)
 	f.BoolVar(&p.remote, "allow-remote", false, "aim at other machines than this one too")
 	jsonFlag(cmd, &p.asJSON)
 	return cmd

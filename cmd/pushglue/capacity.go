@@ -59,6 +59,7 @@ The exit code is 1 if the plan does not fit the host.`,
 func capacityFlags(cmd *cobra.Command, p *capacity.Plan) {
 	f := cmd.Flags()
 	f.StringVar(&p.Module, "module", p.Module, "the push module: nchan or push-stream")
+	completeFlag(cmd, "module", cobra.FixedCompletions([]string{"nchan", "push-stream"}, cobra.ShellCompDirectiveNoFileComp))
 	f.IntVar(&p.Readers, "readers", p.Readers, "readers at the same time")
 	f.IntVar(&p.Channels, "channels", p.Channels, "channels that have readers or stored messages")
 	f.IntVar(&p.ChannelLength, "channel-length", p.ChannelLength, "bytes of a channel's name")

@@ -122,7 +122,7 @@ func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]struct{ command, text string }{
 		"rnu":                 {"pushglue", `unknown command "rnu"; did you mean run?`},
 		"Job":                 {"pushglue", `unknown command "Job"; did you mean jobs or top?`},
-		"start":               {"pushglue", `unknown command "start"; there are bench, capacity, check, completion, demo, hosts, jobs, put, run, sign, tail, top, trace, try, version`},
+		"start":               {"pushglue", `unknown command "start"; there are bench, capacity, check, completion, demo, hosts, init, jobs, put, run, sign, tail, top, trace, try, version`},
 		"--fast":              {"pushglue", `unknown flag: --fast`},
 		"help rnu":            {"pushglue help", `unknown command "rnu"; did you mean run?`},
 		"run --fast":          {"pushglue run", `unknown flag: --fast`},
@@ -135,6 +135,7 @@ func TestUsageErrors(t *testing.T) {
 		"demo --for 10":       {"pushglue demo", `--for: "10" is no duration such as 500ms, 5s or 2m`},
 		"demo --for 0s":       {"pushglue demo", `--for and --rate must be more than 0`},
 		"demo --addr 8642":    {"pushglue demo", `--addr: "8642" is no address such as 127.0.0.1:8642`},
+		"init a b":            {"pushglue init", `takes [DIR] alone, and got "b" too`},
 		"version x":           {"pushglue version", `takes no arguments, and got "x"`},
 		"try":                 {"pushglue try", `PIPELINE is missing`},
 		"put":                 {"pushglue put", `FEED is missing`},

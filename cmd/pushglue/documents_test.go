@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +35,41 @@ func TestTheConfigurationAndJobsDocuments(t *testing.T) {
 					t.Errorf("%s does not name the field %s of %T", path, name, value)
 				}
 			}
+		}
+	}
+}
+
+// TestTheReadmeNamesAllDocuments looks for a link to each document, and for what links lead to.
+func TestTheReadmeNamesAllDocuments(t *testing.T) {
+	readme := read(t, "../../README.md")
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(documents) == 0 {
+		t.Fatal(documents, err)
+	}
+	for _, path := range documents {
+		if link := "(docs/" + filepath.Base(path) + ")"; !strings.Contains(readme, link) {
+			t.Errorf("README.md does not have %s", link)
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(readme, -1) {
+		if _, err := os.Stat(filepath.Join("..", "..", link[1])); err != nil {
+			t.Errorf("README.md leads nowhere: %v", err)
+		}
+	}
+}
+
+// TestTheGettingStartedDocument has a configuration written, and tried, as docs/getting-started.md says. TestInit goes on from there.
+func TestTheGettingStartedDocument(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(read(t, "../../docs/getting-started.md"), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("it has %q", blocks)
+	}
+	start, built := strings.CutPrefix(blocks[0][1], "make build\nexport PATH=$PWD/bin:$PATH\n")
+	t.Chdir(t.TempDir())
+	got := shell(t, onPath(t), start+blocks[1][1])
+	for _, want := range []string{"wrote  ", "/my-glue/pipelines.yml is good:\n", "3 jobs: 3 messages to publish, 0 dropped, 0 failed\n"} {
+		if !built || !strings.Contains(got, want) {
+			t.Errorf("it prints\n%s\nnot %q", got, want)
 		}
 	}
 }

@@ -71,10 +71,11 @@ func addrFlag(flags *pflag.FlagSet, addr *string) {
 
 func (a *asking) newRoleCommand(role push.Role, short string) *cobra.Command {
 	return &cobra.Command{
-		Use:   string(role) + " HOST",
-		Short: short,
-		Long:  short + ". HOST is its name, as \"pushglue hosts\" shows it, or its URL.",
-		Args:  arguments(cobra.ExactArgs(1)),
+		Use:               string(role) + " HOST",
+		Short:             short,
+		Long:              short + ". HOST is its name, as \"pushglue hosts\" shows it, or its URL.",
+		Args:              arguments(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeFirst(a.hostNames, cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			order, err := json.Marshal(roleOrder{args[0], role})
 			if err != nil {

@@ -18,13 +18,16 @@ import (
 	"pushglue/glue/thoonk"
 )
 
+const jobsPurpose = "Show how a feed stands; list, show, retry, cancel and retract its jobs"
+
 // newJobsCommand returns a command whose first argument is a feed and whose other ones are for the
 // commands of that feed, which newFeedCommand makes: cobra has no commands behind an argument.
 func newJobsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:                "jobs FEED [COMMAND]",
-		Short:              "Show how a feed stands; list, show, retry, cancel and retract its jobs",
+		Short:              jobsPurpose,
 		DisableFlagParsing: true,
+		ValidArgsFunction:  completeFeed,
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0 || args[0] == "":
@@ -55,6 +58,7 @@ func newFeedCommand(name string) *cobra.Command {
 	var r reporting
 	cmd := &cobra.Command{
 		Use:         "jobs",
+		Short:       jobsPurpose,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "pushglue jobs FEED"},
 		Long: `Shows how many jobs a feed holds in each state, how old they are, and how many come and go a
 second. The commands list jobs, show one, and move or delete some:

@@ -47,6 +47,7 @@ after that stays. So does what has a later time because a producer's or worker's
   pushglue jobs comments retract --all --state stalled`,
 	}
 	cmd.Flags().StringVar(&state, "state", "", "queued, claimed or stalled; of jobs named by id, only those in this state")
+	completeFlag(cmd, "state", cobra.FixedCompletions([]string{"queued", "claimed", "stalled"}, cobra.ShellCompDirectiveNoFileComp))
 	return c.command(name, cmd, func() (err error) {
 		switch {
 		case c.everything && state == "":

@@ -86,7 +86,7 @@ Settings come from the environment; "pushglue run --help" lists them.`,
 	root.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	asTree(root)
-	root.AddCommand(newRunCommand(), newCheckCommand(), newTryCommand(), newPutCommand(), newJobsCommand(), newHostsCommand(), newTopCommand(), newSignCommand(), newTailCommand(), newTraceCommand(), newDemoCommand(), newBenchCommand(), newCapacityCommand(), newVersionCommand())
+	root.AddCommand(newInitCommand(), newRunCommand(), newCheckCommand(), newTryCommand(), newPutCommand(), newJobsCommand(), newHostsCommand(), newTopCommand(), newSignCommand(), newTailCommand(), newTraceCommand(), newDemoCommand(), newBenchCommand(), newCapacityCommand(), newVersionCommand(), newGenerateCommand())
 	return root
 }
 
@@ -95,13 +95,15 @@ func asTree(c *cobra.Command) {
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SuggestionsMinimumDistance = 2
 	c.SetHelpCommand(newHelpCommand())
+	c.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 }
 
 // newHelpCommand returns a command that is --help of another one, also of those behind a feed.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND…]",
-		Short: "Help about any command",
+		Use:               "help [COMMAND…]",
+		Short:             "Help about any command",
+		ValidArgsFunction: completeFirst(func(c *cobra.Command) []string { return commandNames(c.Root()) }, cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			root := c.Root()
 			if found, rest, _ := root.Find(args); found == root && len(rest) > 0 {

@@ -41,7 +41,8 @@ a job stalled, or was not done in time.`,
 		Example: `  pushglue put comments testdata/comments.jsonl
   echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue put comments
   echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue put --wait=5s comments`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args:              arguments(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: completeFirst(feedNames, cobra.ShellCompDirectiveDefault),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := p.checkFlags(); err != nil {
 				return usageError{err}

@@ -21,6 +21,9 @@ import (
 	"pushglue/glue/thoonk"
 )
 
+// settingsHeading stands before the settings in the help of run. The manual lists them in a section of their own.
+const settingsHeading = "\nSettings from the environment:\n"
+
 func newRunCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
@@ -30,9 +33,7 @@ func newRunCommand() *cobra.Command {
 SIGTERM or SIGINT  stops claiming, finishes what is claimed, gives the rest back, and exits with 0;
                    a second one gives back at once and exits with 1
 SIGHUP             reopens the files that pipelines write to
-
-Settings from the environment:
-` + settingsHelp(),
+` + settingsHeading + settingsHelp(),
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return daemon(c, nil) },
 	}

@@ -40,6 +40,7 @@ the same (nginx/README.md).`,
 	cmd.Flags().DurationVar(&s.expires, "expires", time.Hour, "how long the URL is good")
 	cmd.Flags().StringVar(&s.base, "base", "", "what stands before the path, such as https://push.example.com")
 	cmd.Flags().StringVar(&s.endpoint, "endpoint", string(sign.Subscribe), "how the channels are read: subscribe, poll or ws")
+	completeFlag(cmd, "endpoint", cobra.FixedCompletions([]string{"subscribe", "poll", "ws"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

@@ -37,7 +37,8 @@ With --wait it waits for a job that is still on the feed, and has it traced. Wit
 or of standard input ("-"), and follows that one.`,
 		Example: `  pushglue trace comments 5f0c3b1c9c5e4f7f8b7f0f5d3c2b1a00
   head -1 testdata/comments.jsonl | pushglue trace comments --put -`,
-		Args: arguments(cobra.RangeArgs(1, 2)),
+		Args:              arguments(cobra.RangeArgs(1, 2)),
+		ValidArgsFunction: completeFirst(feedNames, cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			if (len(args) == 2) == (t.put != "") {
 				return usageError{errors.New("want the ID of a job, or --put with a file")}
@@ -55,6 +56,7 @@ or of standard input ("-"), and follows that one.`,
 	cmd.Flags().DurationVar(&t.wait, "wait", 0, "wait for the job to be settled, for so long")
 	cmd.Flags().StringVar(&t.put, "put", "", "put the first line of this file as a job, and follow it; for 30s, unless --wait says how long")
 	jsonFlag(cmd, &t.asJSON)
+	completeFlag(cmd, "put", completeFiles)
 	return cmd
 }
 

@@ -30,7 +30,8 @@ where. It connects to nothing and publishes nothing.
 The exit code is 1 if a job fails; one that a stage drops is no failure.`,
 		Example: `  pushglue try JSONAnonHTTP testdata/comments.jsonl
   echo '{"id":"c1.1","event":"post_save","thread":17}' | pushglue try -v JSONAnonHTTP`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args:              arguments(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: completeFirst(pipelineNames, cobra.ShellCompDirectiveDefault),
 		RunE: func(c *cobra.Command, args []string) error {
 			t.out, t.summary = bufio.NewWriter(c.OutOrStdout()), c.ErrOrStderr()
 			return errors.Join(t.run(c.Context(), args[0], args[1:], c.InOrStdin()), t.out.Flush())

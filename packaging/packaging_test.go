@@ -1,0 +1,99 @@
+// Package packaging_test holds the packages' files against each other; `make release` makes packages, and installs one.
+package packaging_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// generated is where a release puts what it makes: `pushglue generate`.
+const generated = "artifacts/generated"
+
+// TestReleasesHaveWhatTheyName looks for each file that the configuration of goreleaser names.
+func TestReleasesHaveWhatTheyName(t *testing.T) {
+	var configuration any
+	if err := yaml.Unmarshal(read(t, "../.goreleaser.yml"), &configuration); err != nil {
+		t.Fatal(err)
+	}
+	names := paths(configuration)
+	if len(names) < 20 {
+		t.Fatalf("it finds only %q", names)
+	}
+	for _, name := range names {
+		// Go's patterns have no **.
+		found, err := filepath.Glob(filepath.Join("..", strings.ReplaceAll(name, "/**/", "/")))
+		if err != nil || len(found) == 0 && !strings.HasPrefix(name, generated) {
+			t.Errorf("there is no %s", name)
+		}
+	}
+}
+
+// paths returns the files of this tree that a value of the configuration names.
+func paths(value any) (list []string) {
+	switch v := value.(type) {
+	case []any:
+		for _, element := range v {
+			list = append(list, paths(element)...)
+		}
+	case map[string]any:
+		for key, member := range v {
+			text, isText := member.(string)
+			switch {
+			case isText && (key == "src" || strings.HasPrefix(key, "post") || strings.HasPrefix(key, "pre")):
+				list = append(list, text)
+			case key == "files":
+				for _, file := range member.([]any) {
+					if name, is := file.(string); is {
+						list = append(list, name)
+					}
+				}
+				fallthrough
+			default:
+				list = append(list, paths(member)...)
+			}
+		}
+	}
+	return list
+}
+
+// TestPackagesMakeTheKeysThatTheEnvironmentNames holds the script behind an installation against the environment that comes with it.
+func TestPackagesMakeTheKeysThatTheEnvironmentNames(t *testing.T) {
+	environment := string(read(t, "../cmd/pushglue/starter/environment"))
+	var want []string
+	for _, match := range regexp.MustCompile(`(?m)^(\w+)_FILE=/etc/pushglue/secrets/(\w+)$`).FindAllStringSubmatch(environment, -1) {
+		want = append(want, match[2])
+	}
+	slices.Sort(want)
+	loop := regexp.MustCompile(`(?m)^for key in (.*); do$`).FindSubmatch(read(t, "postinstall.sh"))
+	if len(loop) == 0 || !slices.Equal(strings.Fields(string(loop[1])), want) {
+		t.Errorf("it makes %q, and the environment names %q", loop, want)
+	}
+}
+
+func TestScriptsAreWellFormed(t *testing.T) {
+	scripts, err := filepath.Glob("*.sh")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal(scripts, err)
+	}
+	for _, script := range scripts {
+		if out, err := exec.CommandContext(t.Context(), "sh", "-n", script).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", script, err, out)
+		}
+	}
+}

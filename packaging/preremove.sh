@@ -1,0 +1,10 @@
+#!/bin/sh
+# Before a removal, of dpkg ("remove") or rpm (0). The daemon finishes what it has claimed.
+set -e
+
+case "$1" in
+  remove|0) ;;
+  *) exit 0 ;;
+esac
+[ ! -d /run/systemd/system ] || systemctl stop pushglue.service
+systemctl --quiet disable pushglue.service
