@@ -12,6 +12,7 @@ func (r *round) finish() {
 	r.producer.finish()
 	if r.awaitJobs() {
 		r.awaitReaders()
+		r.awaitSums()
 	}
 	if r.endWatch != nil {
 		r.endWatch()
@@ -21,6 +22,7 @@ func (r *round) finish() {
 	r.readers.end()
 	r.checkReaders()
 	r.checkLedgers()
+	r.checkSums()
 	r.Logf("%d jobs were claimed at %d losses", r.lost(), len(r.losses))
 }
 
@@ -82,6 +84,7 @@ func (rs *readers) missing(rec *receipt) []int {
 func (r *round) stopDaemons() {
 	r.Helper()
 	for _, d := range r.daemons {
+		r.account(d)
 		r.sums = append(r.sums, d.Stop())
 	}
 	r.daemons = nil

@@ -76,14 +76,18 @@ func (r *round) checkPublished(host int, accepted, unsure int64) {
 	if r.scenario.resets || host >= len(r.hosts) {
 		return
 	}
-	each := int64(fan)
-	if r.module == service.Nchan {
-		each = 1 // it counts a message once, however many channels it has
-	}
-	published := r.published(r.hosts[host])
+	published, each := r.published(r.hosts[host]), r.countedEach()
 	if published < each*accepted || published > each*(accepted+unsure) && !r.scenario.crash {
 		r.Errorf("host %d took %d messages for sure and %d perhaps; it has counted %d, and each message is %d", host, accepted, unsure, published, each)
 	}
+}
+
+// countedEach is how often a push host counts a message.
+func (r *round) countedEach() int64 {
+	if r.module == service.Nchan {
+		return 1 // however many channels it has
+	}
+	return fan
 }
 
 var publishedCount = regexp.MustCompile(`"?(?:total published messages|published_messages)"?: (\d+)`)
