@@ -58,6 +58,8 @@ func (r *round) checkFinished(finished map[string]int64) {
 
 // twice returns how many messages of a channel all its readers have got twice.
 func (rs *readers) twice(channel string) int {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
 	least := math.MaxInt
 	for _, rec := range rs.lists {
 		if rec.channel == channel {

@@ -134,7 +134,7 @@ func (s shown) sum(metrics []string) (sum float64, text string, all bool) {
 
 // restless returns what is not as it is when all is done: nothing is in flight, Redis has no jobs but finished and stalled
 // ones, the push hosts have everything, and their counts and Redis's agree with the ledger. Whether something finished
-// twice is another question.
+// twice disagree asks.
 func (s shown) restless(feeds, hosts []string) (wrong []string) {
 	want := func(value float64, metric string) {
 		if now, is := s[metric]; !is || now != value {

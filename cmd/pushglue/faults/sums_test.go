@@ -1,7 +1,9 @@
 package faults
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"pushglue/glue/gluetest/service"
@@ -39,18 +41,23 @@ func (r *round) account(d *daemon) {
 	r.last = append(r.last, s)
 }
 
-// awaitSums waits until the metrics of each daemon that runs say that all is done.
+// awaitSums waits until the metrics of all daemons say that all is done, and agree with what others count.
 func (r *round) awaitSums() {
 	r.Helper()
-	for _, d := range r.daemons {
-		var wrong []string
-		done := func() bool {
-			wrong = r.scrape(d).restless(feeds, r.hostNames())
-			return len(wrong) == 0
+	var wrong []string
+	agree := func() bool {
+		wrong = nil
+		all := slices.Clone(r.last)
+		for _, d := range r.daemons {
+			s := r.scrape(d)
+			wrong = append(wrong, s.restless(feeds, r.hostNames())...)
+			all = append(all, s)
 		}
-		if !within(patience, done) {
-			r.Errorf("all is done, and in %s the metrics do not say so: %s", patience, strings.Join(wrong, "; "))
-		}
+		wrong = append(wrong, r.disagree(feeds, all)...)
+		return len(wrong) == 0
+	}
+	if !within(patience, agree) {
+		r.Errorf("all is done, and in %s the metrics do not say so: %s", patience, strings.Join(wrong, "; "))
 	}
 }
 
@@ -62,71 +69,78 @@ func (r *round) hostNames() (names []string) {
 	return names
 }
 
-// checkSums holds what the daemons showed last against what Redis and the push hosts count, by the metrics of the last one.
+// disagree holds what all daemons showed last against what Redis and the push hosts count, by the metrics of the last one.
 // Nobody has seen what a daemon did between its last metrics and its end, so that only the counts of one that was alone
 // are exact.
-func (r *round) checkSums() {
-	r.Helper()
-	end := r.last[len(r.last)-1]
-	twice := 0.0
+func (r *round) disagree(feeds []string, all []shown) (wrong []string) {
+	twice := 0.0 // feeds of which readers got messages twice
 	for _, feed := range feeds {
 		if r.readers.twice(feed) > 0 {
 			twice++
 		}
-		r.checkFinishedSum(feed, end)
+		wrong = append(wrong, r.disagreeOnFinished(feed, all)...)
 	}
-	if found := end[key("discrepancies", "check", "finished")]; found > twice && !r.scenario.forgets {
-		r.Errorf("the metrics say that jobs of %v feeds finished twice; readers got messages of %v twice", found, twice)
+	finished := key("discrepancies", "check", "finished")
+	if found, is := all[len(all)-1][finished]; !is || found > twice && !r.scenario.forgets {
+		wrong = append(wrong, fmt.Sprintf("%s is %v, and readers got messages of %v feeds twice", finished, found, twice))
 	}
 	for _, host := range r.hostNames() {
-		r.checkPublishedSum(host, end)
+		wrong = append(wrong, r.disagreeOnAccepted(host, all)...)
+		if len(all) == 1 && r.scenario.once {
+			wrong = append(wrong, disagreeOnPublished(host, feeds, all[0])...)
+		}
 	}
+	return wrong
 }
 
-// total returns the sum of metrics over all daemons that there were.
-func (r *round) total(metrics ...string) (sum float64) {
-	for _, s := range r.last {
+// disagreeOnFinished is what checkFinished is of the ledgers. If all was done by one daemon, and once, that has counted just the
+// jobs as stalled that Redis has.
+func (r *round) disagreeOnFinished(feed string, all []shown) (wrong []string) {
+	end, alone := all[len(all)-1], len(all) == 1
+	metric := key("jobs_finished_total", "feed", feed)
+	ours, theirs, twice := total(all, metric), end[key("feed_finished_total", "feed", feed)], r.readers.twice(feed)
+	if ours-theirs > float64(twice) && !r.scenario.forgets || ours < theirs && alone {
+		wrong = append(wrong, fmt.Sprintf("%s is %v; by Redis it is %v, and readers got %d messages twice", metric, ours, theirs, twice))
+	}
+	if alone && r.scenario.once {
+		wrong = append(wrong, end.differ([]string{key("jobs_stalled_total", "feed", feed)}, []string{key("feed_jobs", "feed", feed, "state", "stalled")})...)
+	}
+	return wrong
+}
+
+// disagreeOnAccepted is what checkPublished is of the ledgers.
+func (r *round) disagreeOnAccepted(host string, all []shown) []string {
+	metric := key("host_requests_accepted_total", "host", host)
+	least := float64(r.countedEach()) * total(all, metric)
+	most := least + float64(r.countedEach())*total(all, key("host_requests_rejected_total", "host", host), key("host_requests_unanswered_total", "host", host))
+	counted := key("host_published_total", "host", host)
+	published := all[len(all)-1][counted]
+	if r.scenario.resets || published >= least && (published <= most || len(all) > 1) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s makes %v to %v messages; %s is %v", metric, least, most, counted, published)}
+}
+
+// disagreeOnPublished requires of a daemon that did everything once that each push host accepted what it published. Of what
+// failed, because another one refused it, a host may have accepted some.
+func disagreeOnPublished(host string, feeds []string, s shown) []string {
+	var published, failed float64
+	for _, feed := range feeds { // whose pipelines have their names
+		published += s[key("publisher_messages_published_total", "pipeline", feed)]
+		failed += s[key("publisher_messages_failed_total", "pipeline", feed)]
+	}
+	metric := key("host_requests_accepted_total", "host", host)
+	if accepted := s[metric]; accepted < published || accepted > published+failed {
+		return []string{fmt.Sprintf("%s is %v; %v messages were published, and %v failed", metric, accepted, published, failed)}
+	}
+	return nil
+}
+
+// total returns the sum of metrics over daemons.
+func total(all []shown, metrics ...string) (sum float64) {
+	for _, s := range all {
 		part, _, _ := s.sum(metrics)
 		sum += part
 	}
 	return sum
-}
-
-func (r *round) alone() bool { return len(r.last) == 1 }
-
-// checkFinishedSum is what checkFinished is of the ledgers. Of a daemon that was alone, and did nothing twice, Redis counts the
-// same stalled jobs, too.
-func (r *round) checkFinishedSum(feed string, end shown) {
-	r.Helper()
-	ours, theirs := r.total(key("jobs_finished_total", "feed", feed)), end[key("feed_finished_total", "feed", feed)]
-	if twice := r.readers.twice(feed); ours-theirs > float64(twice) && !r.scenario.forgets || ours < theirs && r.alone() {
-		r.Errorf("feed %s: the metrics say that %v jobs finished, by Redis %v; readers got %d messages twice", feed, ours, theirs, twice)
-	}
-	if r.alone() && r.scenario.once {
-		for _, wrong := range end.differ([]string{key("jobs_stalled_total", "feed", feed)}, []string{key("feed_jobs", "feed", feed, "state", "stalled")}) {
-			r.Error(wrong)
-		}
-	}
-}
-
-// checkPublishedSum is what checkPublished is of the ledgers. Of a daemon that was alone, and did nothing twice, each push host has
-// accepted what was published, and perhaps what another one refused.
-func (r *round) checkPublishedSum(host string, end shown) {
-	r.Helper()
-	accepted := r.total(key("host_requests_accepted_total", "host", host))
-	unsure := r.total(key("host_requests_rejected_total", "host", host), key("host_requests_unanswered_total", "host", host))
-	each := float64(r.countedEach())
-	if published := end[key("host_published_total", "host", host)]; !r.scenario.resets && (published < each*accepted || published > each*(accepted+unsure) && r.alone()) {
-		r.Errorf("the metrics say that push host %s accepted %v requests and perhaps %v; it has counted %v messages, and each request is %v", host, accepted, unsure, published, each)
-	}
-	if r.alone() && r.scenario.once {
-		var published, failed float64
-		for _, feed := range feeds { // whose pipelines have their names
-			published += end[key("publisher_messages_published_total", "pipeline", feed)]
-			failed += end[key("publisher_messages_failed_total", "pipeline", feed)]
-		}
-		if accepted < published || accepted > published+failed {
-			r.Errorf("the metrics say that push host %s accepted %v requests, and that %v messages were published and %v failed", host, accepted, published, failed)
-		}
-	}
 }
