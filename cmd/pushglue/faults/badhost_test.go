@@ -79,7 +79,7 @@ func (h *badHost) serve(conn net.Conn) {
 			return
 		}
 		answer := "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok 1"
-		if req.URL.Path != "/healthz" {
+		if req.Method == http.MethodPost {
 			h.asked.Add(1)
 			answer = h.answer(body)
 		}

@@ -33,6 +33,7 @@ func (d *disk) setUp(r *round) {
 	if err != nil {
 		r.Fatal(err)
 	}
+	r.stages["archive"] = []string{"json"}
 	r.pipelines = r.write("pipelines.yml", fmt.Sprintf("%s  - {name: archive, feed: %s, stages: [json], publish: {file: {path: %s}}}\n", text, feeds[0], d.file()))
 }
 

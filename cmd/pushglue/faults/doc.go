@@ -19,6 +19,7 @@
 //   - Did they come in order, apart from what the scenario documents?
 //   - Is each duplicate the same as its original, id and bytes?
 //   - Do the daemons' ledgers balance, and agree with Redis, the hosts and the readers?
+//   - Do their metrics say the same (sums_test.go)?
 //
 // "make test" runs a short form, "make faults" the long one. "make faults SEED=… RUN=…" repeats what
 // a failure printed.

@@ -12,6 +12,7 @@ func (r *round) finish() {
 	r.producer.finish()
 	if r.awaitJobs() {
 		r.awaitReaders()
+		r.awaitSums()
 	}
 	if r.endWatch != nil {
 		r.endWatch()
@@ -82,6 +83,7 @@ func (rs *readers) missing(rec *receipt) []int {
 func (r *round) stopDaemons() {
 	r.Helper()
 	for _, d := range r.daemons {
+		r.account(d)
 		r.sums = append(r.sums, d.Stop())
 	}
 	r.daemons = nil

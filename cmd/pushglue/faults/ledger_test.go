@@ -58,6 +58,8 @@ func (r *round) checkFinished(finished map[string]int64) {
 
 // twice returns how many messages of a channel all its readers have got twice.
 func (rs *readers) twice(channel string) int {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
 	least := math.MaxInt
 	for _, rec := range rs.lists {
 		if rec.channel == channel {
@@ -76,14 +78,18 @@ func (r *round) checkPublished(host int, accepted, unsure int64) {
 	if r.scenario.resets || host >= len(r.hosts) {
 		return
 	}
-	each := int64(fan)
-	if r.module == service.Nchan {
-		each = 1 // it counts a message once, however many channels it has
-	}
-	published := r.published(r.hosts[host])
+	published, each := r.published(r.hosts[host]), r.countedEach()
 	if published < each*accepted || published > each*(accepted+unsure) && !r.scenario.crash {
 		r.Errorf("host %d took %d messages for sure and %d perhaps; it has counted %d, and each message is %d", host, accepted, unsure, published, each)
 	}
+}
+
+// countedEach is how often a push host counts a message.
+func (r *round) countedEach() int64 {
+	if r.module == service.Nchan {
+		return 1 // however many channels it has
+	}
+	return fan
 }
 
 var publishedCount = regexp.MustCompile(`"?(?:total published messages|published_messages)"?: (\d+)`)

@@ -62,20 +62,20 @@ func (r *round) execute(command string, args ...string) string {
 	return string(text)
 }
 
-// cable leads from the namespace to the address that it returns, which is one of this machine from now on. Such addresses
-// are kept for measurements like this (RFC 2544), so that they are nobody else's.
-func (n *namespace) cable() (address string) {
+// cable leads from the namespace, where it has the address far, to near, which is one of this machine from now on. Such
+// addresses are kept for measurements like this (RFC 2544), so that they are nobody else's.
+func (n *namespace) cable() (near, far string) {
 	n.r.Helper()
 	i := len(n.cables)
-	near := fmt.Sprintf("pgf%d.%d", service.FreePort(n.r.T), i)
+	end := fmt.Sprintf("pgf%d.%d", service.FreePort(n.r.T), i)
 	network := fmt.Sprintf("198.18.%d", n.r.rng.IntN(64)*4+i)
-	n.cables = append(n.cables, near)
-	n.ip("link", "add", near, "type", "veth", "peer", "name", fmt.Sprint("cable", i), "netns", n.name)
-	n.ip("addr", "add", network+".1/24", "dev", near)
-	n.ip("link", "set", near, "up")
+	n.cables = append(n.cables, end)
+	n.ip("link", "add", end, "type", "veth", "peer", "name", fmt.Sprint("cable", i), "netns", n.name)
+	n.ip("addr", "add", network+".1/24", "dev", end)
+	n.ip("link", "set", end, "up")
 	n.ip("-n", n.name, "addr", "add", network+".2/24", "dev", fmt.Sprint("cable", i))
 	n.ip("-n", n.name, "link", "set", fmt.Sprint("cable", i), "up")
-	return network + ".1"
+	return network + ".1", network + ".2"
 }
 
 // setUp puts the daemon into the namespace.
@@ -83,12 +83,13 @@ func (n *namespace) setUp(r *round) {
 	*n = *newNamespace(r)
 	r.under = []string{"ip", "netns", "exec", n.name}
 	r.scenario.answersLost, r.scenario.retried = true, true
-	address := n.cable()
+	address, far := n.cable()
+	r.address = far
 	r.redis = r.startRedis(nil, append([]string{"--bind", "127.0.0.1 " + address, "--protected-mode", "no"}, r.scenario.redis...)...)
 	_, port, _ := strings.Cut(r.redis.Addr, ":")
 	r.redisURL = "redis://" + address + ":" + port
 	for range 2 {
-		address := n.cable()
+		address, _ := n.cable()
 		r.startHosts(service.NginxAddress(address))
 		i := len(r.urls) - 1
 		r.urls[i] = strings.Replace(r.urls[i], "127.0.0.1", address, 1)

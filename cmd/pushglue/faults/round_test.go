@@ -3,9 +3,11 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,12 +41,15 @@ type round struct {
 	urls     []string              // of the push hosts, as the daemon has them
 	public   []string              // URLs of the hosts with readers, as these have them
 	under    []string              // the command under which daemons run
+	address  string                // where daemons answer, without a port
 
 	pipelines string
-	daemons   []*service.Daemon // those that run
+	stages    map[string][]string // of each pipeline, in order
+	daemons   []*daemon           // those that run
 	producer  *producer
 	readers   *readers
 	sums      []glue.Sums     // of daemons that have stopped
+	last      []shown         // by daemons just before they ended
 	excused   map[string]bool // ids of messages that readers need not get
 
 	spoil   int // one job of so many is poison; 0 for none
@@ -65,7 +70,7 @@ const batch = 64
 
 // newRound starts Redis and the push hosts.
 func newRound(t *testing.T, s scenario, module string) *round {
-	r := &round{T: t, scenario: s, module: module, rng: newRand(t.Name()), excused: map[string]bool{}}
+	r := &round{T: t, scenario: s, module: module, address: "127.0.0.1", rng: newRand(t.Name()), stages: map[string][]string{}, excused: map[string]bool{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("repeat it with: make faults SEED=%d RUN='%s'", *seedFlag, t.Name())
@@ -142,6 +147,7 @@ func (r *round) writePipelines() string {
 	var text strings.Builder
 	fmt.Fprintln(&text, "pipelines:")
 	for _, feed := range feeds {
+		r.stages[feed] = []string{"json", "route"}
 		fmt.Fprintf(&text, "  - {name: %s, feed: %[1]s, stages: [json, route: {channels: [\"{feed}\", \"{feed}:{thread}\"], missing: fail}], publish: push}\n", feed)
 	}
 	return r.write("pipelines.yml", text.String())
@@ -178,15 +184,16 @@ const lease = time.Second
 // startDaemon starts another daemon.
 func (r *round) startDaemon() {
 	r.Helper()
+	address := net.JoinHostPort(r.address, strconv.Itoa(service.FreePort(r.T)))
 	env := []string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}
 	for _, s := range append([]string{
 		"REDIS_URL=" + r.redisURL, "PIPELINES=" + r.pipelines, "PUSH_MODULE=" + r.module, "PUSH_HOSTS=" + strings.Join(r.urls, ","),
-		"PUSH_TIMEOUT=1s", "LEASE=" + lease.String(), "RETRY_BUDGET=1s", fmt.Sprint("BATCH=", batch), fmt.Sprint("IN_FLIGHT=", inFlight), "HTTP_ADDR=",
+		"PUSH_TIMEOUT=1s", "LEASE=" + lease.String(), "RETRY_BUDGET=1s", fmt.Sprint("BATCH=", batch), fmt.Sprint("IN_FLIGHT=", inFlight), "HTTP_ADDR=" + address, "METRICS_INTERVAL=200ms",
 	}, r.settings()...) {
 		env = append(env, "PUSHGLUE_"+s)
 	}
 	d := service.StartDaemon(r.T, env, append(append([]string(nil), r.under...), os.Getenv(binaryVariable), "run")...)
-	r.daemons = append(r.daemons, d)
+	r.daemons = append(r.daemons, &daemon{d, "http://" + address})
 }
 
 // settings are those of the scenario's daemons alone.
@@ -212,6 +219,7 @@ func (r *round) kill(daemon int) {
 		r.allHosts((*service.Nginx).Pause)
 		r.eventually("a job is claimed", r.anyClaimed)
 	}
+	r.account(r.daemons[daemon])
 	r.daemons[daemon].Kill()
 	r.daemons = slices.Delete(r.daemons, daemon, daemon+1)
 	if hang {

@@ -64,6 +64,7 @@ func (r *round) stopBehindHost() {
 	r.progress(500) // on the other one, which does not wait for longer than the deadline
 	done := make(chan struct{})
 	time.AfterFunc(time.Duration(1000+r.rng.IntN(2000))*time.Millisecond, func() { host.Continue(); close(done) })
+	r.account(r.daemons[0])
 	r.sums = append(r.sums, r.daemons[0].Stop())
 	r.daemons = r.daemons[1:]
 	<-done

@@ -43,8 +43,8 @@ type Counting struct {
 	prefixes []string
 
 	mu   sync.Mutex
-	kept map[string]float64 // by channel: older messages count less
-	met  map[string]float64 // in this second, for the first time
+	kept map[string]*float64 // by channel: older messages count less
+	met  map[string]float64  // in this second, for the first time
 }
 
 // Count has what pipelines publish to push hosts counted, on channels whose names begin with one of prefixes; shadows do not count.
@@ -60,7 +60,7 @@ func Count(pipelines []glue.Pipeline, prefixes []string) *Counting {
 }
 
 func newCounting(prefixes []string) *Counting {
-	return &Counting{prefixes: prefixes, kept: map[string]float64{}, met: map[string]float64{}}
+	return &Counting{prefixes: prefixes, kept: map[string]*float64{}, met: map[string]float64{}}
 }
 
 // note counts a batch that was published.
@@ -85,8 +85,8 @@ func (c *Counting) counts(channel string) bool {
 }
 
 func (c *Counting) add(channel string) {
-	if _, known := c.kept[channel]; known {
-		c.kept[channel]++
+	if n := c.kept[channel]; n != nil { // as most are: they are looked up once
+		*n++
 		return
 	}
 	if n, known := c.met[channel]; known || len(c.met) < mostNew {
@@ -102,14 +102,12 @@ func (c *Counting) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for channel, n := range c.met {
-		c.kept[channel] = n
+		c.kept[channel] = &n
 	}
 	clear(c.met)
 	for channel, n := range c.kept {
-		if n *= decay; n < 0.1 {
+		if *n *= decay; *n < 0.1 {
 			delete(c.kept, channel)
-		} else {
-			c.kept[channel] = n
 		}
 	}
 	for _, h := range c.sorted()[min(mostKept, len(c.kept)):] {
@@ -134,7 +132,7 @@ func (c *Counting) hot() []Hot {
 func (c *Counting) sorted() []Hot {
 	list := make([]Hot, 0, len(c.kept))
 	for channel, n := range c.kept {
-		list = append(list, Hot{channel, n})
+		list = append(list, Hot{channel, *n})
 	}
 	slices.SortFunc(list, func(a, b Hot) int {
 		return cmp.Or(cmp.Compare(b.PerSecond, a.PerSecond), cmp.Compare(a.Channel, b.Channel))
