@@ -22,13 +22,26 @@ READERS ?= 200000
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
-.PHONY: help build test deps lint vuln demo bench crowd faults machines fuzz golden clean
+# A file with stages of one's own, which is built in the place of stages/own.go: docs/stages.md. Its tests are in the file beside it
+# whose name ends in _test.go.
+STAGES     ?=
+STAGE_TESTS = $(wildcard $(STAGES:.go=_test.go))
+overlay     = $(if $(STAGES),-overlay <(echo '{"Replace":{"$(CURDIR)/stages/own.go":"$(abspath $(STAGES))"$(if $(STAGE_TESTS),$(comma)"$(CURDIR)/stages/own_test.go":"$(abspath $(STAGE_TESTS))")}}'))
+comma      := ,
+
+# Where the binary goes.
+BIN ?= bin/pushglue
+
+.PHONY: help build stages test deps lint vuln demo bench crowd faults machines fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## the static binary: bin/pushglue
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/pushglue ./cmd/pushglue
+build: ## the static binary: bin/pushglue; STAGES=FILE: with stages of your own
+	CGO_ENABLED=0 go build $(overlay) -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pushglue
+
+stages: ## test the stages of your own: STAGES=FILE
+	go test $(overlay) -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(STAGE_TESTS) | paste -sd'|'))$$" ./stages
 
 test: deps ## every test, with the race detector; screenshots go to artifacts/
 	mkdir -p artifacts
