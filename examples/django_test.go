@@ -214,7 +214,6 @@ func TestDjango(t *testing.T) {
 	t.Parallel()
 	store := service.StartRedis(t)
 	host := service.StartNginx(t, service.Nchan)
-	startDaemon(t, os.Getenv(binaryVariable), "pipelines.yml", store, host)
 	app := newApplication(t, store)
 	server := app.serve()
 	page := read(t, host, "thread:1")
@@ -222,7 +221,7 @@ func TestDjango(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []struct {
+	steps := []struct {
 		method, path, body string
 		want               message
 	}{
@@ -241,10 +240,16 @@ func TestDjango(t *testing.T) {
 		},
 		{"DELETE", "/api/comments/1", "", message{Type: "post_delete", ID: "c1.3", Post: json.RawMessage("1"), Revision: 3}},
 		{"POST", "/api/threads/1/presence", `{"leaving":true}`, message{Type: "presence"}},
-	} {
+	}
+	for _, step := range steps {
 		if _, err := ann.send(step.method, step.path, step.body); err != nil {
 			t.Fatal(err)
 		}
+	}
+	server.stop()
+	checkFeed(t, store, len(steps)) // all of them: the relay ends what it has begun
+	startDaemon(t, os.Getenv(binaryVariable), "pipelines.yml", store, host)
+	for _, step := range steps {
 		got := page.next()
 		author := got.Author
 		if step.want.ID == "" { // of presence it is random
@@ -257,7 +262,6 @@ func TestDjango(t *testing.T) {
 			t.Errorf("%s %s: a reader gets %+v, want %+v", step.method, step.path, got, step.want)
 		}
 	}
-	server.stop()
 }
 
 // TestDjangosOwn runs the application's own tests.

@@ -29,7 +29,6 @@ func TestNode(t *testing.T) {
 	t.Parallel()
 	store := service.StartRedis(t)
 	host := service.StartNginx(t, service.Nchan)
-	startDaemon(t, os.Getenv(binaryVariable), "pipelines.yml", store, host)
 	const posts = 20
 	page := read(t, host, "thread:9007199254740993") // more than a number of JavaScript can hold
 	var input strings.Builder
@@ -40,6 +39,8 @@ func TestNode(t *testing.T) {
 	if err != nil || strings.Count(out, "\n") != posts {
 		t.Fatalf("%v: %s", err, out)
 	}
+	checkFeed(t, store, posts)
+	startDaemon(t, os.Getenv(binaryVariable), "pipelines.yml", store, host)
 	for i := range posts {
 		got := page.next()
 		if want := (message{Type: "post_save", ID: fmt.Sprintf("c%d.1", i), Post: json.RawMessage(fmt.Sprint(i)), Message: "Grüße"}); fmt.Sprint(got) != fmt.Sprint(want) {
