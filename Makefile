@@ -6,10 +6,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
 
 # What the tests run beside Go: a real nginx with Nchan, a real Redis, a real browser, a real terminal, machines that Ansible sets up,
-# Prometheus's promtool; the race detector needs a C compiler.
+# Prometheus's promtool, applications in Django and Node that put jobs; the race detector needs a C compiler.
 # Where they come from elsewhere than from apt, `make test PACKAGES=` skips the check.
 PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium tmux openssl gcc libc6-dev iproute2 libfaketime \
-           ansible ansible-lint debootstrap systemd-container openssh-client prometheus
+           ansible ansible-lint debootstrap systemd-container openssh-client prometheus \
+           python3-django python3-redis nodejs node-redis
 INSTALL   = apt-get install -y --no-install-recommends
 
 # What `make bench` measures, and which scenarios `make faults` plays: parts of tests, such as TestPerformance/latency or
