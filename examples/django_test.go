@@ -269,7 +269,7 @@ func TestDjango(t *testing.T) {
 // TestDjangosOwn runs the application's own tests.
 func TestDjangosOwn(t *testing.T) {
 	t.Parallel()
-	app := newApplication(t, &service.Redis{Addr: "127.0.0.1:1"}) // they need none
+	app := newApplication(t, service.StartRedis(t))
 	cmd := exec.CommandContext(t.Context(), python, "manage.py", "test", "--no-color")
 	cmd.Dir, cmd.Env = "django", app.env
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("\nOK\n")) {
