@@ -55,7 +55,7 @@ class Relay:
                         log.warning("cannot move jobs, and tries again: %s", error)
                     self.pause(failures)
                     continue
-                if failures and moved:
+                if failures:
                     log.info("moves jobs again")
                     failures = 0
                 if not moved:
