@@ -140,7 +140,7 @@ func (p *program) signal(signal os.Signal) {
 func (p *program) kill() {
 	p.t.Helper()
 	p.signal(syscall.SIGKILL)
-	<-p.exited
+	_ = <-p.exited // killed
 }
 
 // stop ends the process by SIGTERM, at which it must end well.
