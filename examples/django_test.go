@@ -140,20 +140,27 @@ func (p *program) signal(signal os.Signal) {
 func (p *program) kill() {
 	p.t.Helper()
 	p.signal(syscall.SIGKILL)
-	_ = <-p.exited // killed
+	_ = p.await() // killed
 }
 
 // stop ends the process by SIGTERM, at which it must end well.
 func (p *program) stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
+	if err := p.await(); err != nil {
+		p.t.Errorf("%q ended with %v", p.cmd.Args, err)
+	}
+}
+
+// await waits until the process has ended, and returns how.
+func (p *program) await() error {
+	p.t.Helper()
 	select {
 	case err := <-p.exited:
-		if err != nil {
-			p.t.Errorf("%q ended with %v", p.cmd.Args, err)
-		}
+		return err
 	case <-time.After(patience):
-		p.t.Errorf("%q does not end", p.cmd.Args)
+		p.t.Fatalf("%q does not end", p.cmd.Args)
+		return nil
 	}
 }
 
