@@ -162,6 +162,45 @@ func TestTracesOnDemand(t *testing.T) {
 	})
 }
 
+// TestTracesAreBounded: a job that nobody takes for a day has the first and the last of its steps.
+func TestTracesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		traces := glue.NewTraces(glue.TraceConfig{Keep: glue.KeepSome})
+		e := start(t, glue.Config{Traces: traces}, glue.Pipeline{Name: "p", Publisher: away{time.Now().Add(24 * time.Hour)}})
+		begin := time.Now()
+		e.put("a")
+		time.Sleep(25 * time.Hour)
+		if _, err := e.end(); err != nil {
+			t.Fatal(err)
+		}
+		tr := traced(t, traces, "a")
+		if len(tr.Steps) != 100 || tr.LeftOut < 10_000 || tr.Verdict != "finish" {
+			t.Fatalf("%d steps, %d left out, verdict %s", len(tr.Steps), tr.LeftOut, tr.Verdict)
+		}
+		if first := tr.Steps[0].Start.Sub(begin); first > time.Minute {
+			t.Errorf("the first step is of %s", first)
+		}
+		if half := tr.Steps[50].Start.Sub(begin); half < 23*time.Hour {
+			t.Errorf("behind what is left out comes a step of %s", half)
+		}
+		if last := tr.Steps[98]; last.What != glue.StepPublish || last.Out != 1 {
+			t.Errorf("what published it: %+v", last)
+		}
+	})
+}
+
+// away is a publisher that nobody is at until then.
+type away struct{ until time.Time }
+
+func (a away) Publish(_ context.Context, batch []*glue.Message, outcomes []error) {
+	for i := range batch {
+		outcomes[i] = nil
+		if time.Now().Before(a.until) {
+			outcomes[i] = glue.ErrUnavailable
+		}
+	}
+}
+
 // TestTracesForget: what is kept is bounded, and those that failed do not give way to others.
 func TestTracesForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
