@@ -134,6 +134,42 @@ func (slow) Publish(ctx context.Context, batch []*glue.Message, outcomes []error
 	}
 }
 
+// TestTracesAreApart: a job that fails, whose outcome somebody waits for, has its own answers in its trace, and none in that of another job.
+func TestTracesAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		traces := glue.NewTraces(glue.TraceConfig{Keep: glue.KeepSome})
+		e := start(t, glue.Config{Traces: traces}, glue.Pipeline{Name: "p", Publisher: choosy{}})
+		e.feed.PutAll(glue.Job{ID: "bad", Payload: []byte("x"), Awaited: true}, glue.Job{ID: "last", Payload: []byte("x")})
+		synctest.Wait()
+		if _, err := e.end(); err != nil {
+			t.Fatal(err)
+		}
+		for job, accepted := range map[string]bool{"bad": false, "last": true} {
+			publish := traced(t, traces, job).Steps[0]
+			if len(publish.Hosts) != 1 || publish.Hosts[0].Accepted != accepted || (publish.Hosts[0].Error == "") != accepted {
+				t.Errorf("%s: %+v", job, publish)
+			}
+		}
+	})
+}
+
+// choosy is a publisher of one push host that refuses the message called bad.
+type choosy struct{}
+
+func (choosy) Publish(_ context.Context, batch []*glue.Message, outcomes []error) {
+	for i, m := range batch {
+		answer := glue.Answer{Host: "one", Accepted: true}
+		outcomes[i] = nil
+		if m.ID == "bad" {
+			answer = glue.Answer{Host: "one", Error: "is bad"}
+			outcomes[i] = glue.Permanent(errors.New("is bad"))
+		}
+		if m.Receipt != nil {
+			m.Receipt.Answers = []glue.Answer{answer}
+		}
+	}
+}
+
 // TestTracesOnDemand: a job that somebody waits for is traced though nothing is kept, and so is what somebody wants to be told.
 func TestTracesOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
