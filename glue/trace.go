@@ -15,6 +15,7 @@ type Trace struct {
 	Claimed   time.Time  `json:"claimed"`
 	Cancelled int        `json:"cancelled"` // times the job had gone back to its feed before
 	Steps     []Step     `json:"steps"`
+	LeftOut   int        `json:"leftOut,omitempty"` // steps in the middle, of a job that was tried for long
 
 	// Of a job that is settled.
 	Settled  *time.Time `json:"settled,omitempty"`
@@ -72,8 +73,11 @@ type Answer struct {
 // SlowTime is how long a job may take from its claim to its settlement before its trace is kept for that.
 const SlowTime = time.Second
 
-// maxTraced bounds the channels that a step names.
-const maxTraced = 20
+// Bounds of a trace: a job whose push hosts are away is tried for as long as they are.
+const (
+	maxTraced = 20  // channels that a step names
+	maxSteps  = 100 // the first half of all and the last
+)
 
 // trace is a Trace that grows.
 type trace struct {
@@ -97,6 +101,10 @@ func (t *trace) add(s *Step) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.Attempt = t.attempt
+	if len(t.Steps) == maxSteps {
+		t.Steps = slices.Delete(slices.Clone(t.Steps), maxSteps/2, maxSteps/2+1) // a clone, since snapshots share them
+		t.LeftOut++
+	}
 	t.Steps = append(t.Steps, *s)
 }
 

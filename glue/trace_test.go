@@ -134,6 +134,42 @@ func (slow) Publish(ctx context.Context, batch []*glue.Message, outcomes []error
 	}
 }
 
+// TestTracesAreApart: a job that fails, whose outcome somebody waits for, has its own answers in its trace, and none in that of another job.
+func TestTracesAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		traces := glue.NewTraces(glue.TraceConfig{Keep: glue.KeepSome})
+		e := start(t, glue.Config{Traces: traces}, glue.Pipeline{Name: "p", Publisher: choosy{}})
+		e.feed.PutAll(glue.Job{ID: "bad", Payload: []byte("x"), Awaited: true}, glue.Job{ID: "last", Payload: []byte("x")})
+		synctest.Wait()
+		if _, err := e.end(); err != nil {
+			t.Fatal(err)
+		}
+		for job, accepted := range map[string]bool{"bad": false, "last": true} {
+			publish := traced(t, traces, job).Steps[0]
+			if len(publish.Hosts) != 1 || publish.Hosts[0].Accepted != accepted || (publish.Hosts[0].Error == "") != accepted {
+				t.Errorf("%s: %+v", job, publish)
+			}
+		}
+	})
+}
+
+// choosy is a publisher of one push host that refuses the message called bad.
+type choosy struct{}
+
+func (choosy) Publish(_ context.Context, batch []*glue.Message, outcomes []error) {
+	for i, m := range batch {
+		answer := glue.Answer{Host: "one", Accepted: true}
+		outcomes[i] = nil
+		if m.ID == "bad" {
+			answer = glue.Answer{Host: "one", Error: "is bad"}
+			outcomes[i] = glue.Permanent(errors.New("is bad"))
+		}
+		if m.Receipt != nil {
+			m.Receipt.Answers = []glue.Answer{answer}
+		}
+	}
+}
+
 // TestTracesOnDemand: a job that somebody waits for is traced though nothing is kept, and so is what somebody wants to be told.
 func TestTracesOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -160,6 +196,45 @@ func TestTracesOnDemand(t *testing.T) {
 			t.Errorf("told: %q", told)
 		}
 	})
+}
+
+// TestTracesAreBounded: a job that nobody takes for a day has the first and the last of its steps.
+func TestTracesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		traces := glue.NewTraces(glue.TraceConfig{Keep: glue.KeepSome})
+		e := start(t, glue.Config{Traces: traces}, glue.Pipeline{Name: "p", Publisher: away{time.Now().Add(24 * time.Hour)}})
+		begin := time.Now()
+		e.put("a")
+		time.Sleep(25 * time.Hour)
+		if _, err := e.end(); err != nil {
+			t.Fatal(err)
+		}
+		tr := traced(t, traces, "a")
+		if len(tr.Steps) != 100 || tr.LeftOut < 10_000 || tr.Verdict != "finish" {
+			t.Fatalf("%d steps, %d left out, verdict %s", len(tr.Steps), tr.LeftOut, tr.Verdict)
+		}
+		if first := tr.Steps[0].Start.Sub(begin); first > time.Minute {
+			t.Errorf("the first step is of %s", first)
+		}
+		if half := tr.Steps[50].Start.Sub(begin); half < 23*time.Hour {
+			t.Errorf("behind what is left out comes a step of %s", half)
+		}
+		if last := tr.Steps[98]; last.What != glue.StepPublish || last.Out != 1 {
+			t.Errorf("what published it: %+v", last)
+		}
+	})
+}
+
+// away is a publisher that nobody is at until then.
+type away struct{ until time.Time }
+
+func (a away) Publish(_ context.Context, batch []*glue.Message, outcomes []error) {
+	for i := range batch {
+		outcomes[i] = nil
+		if time.Now().Before(a.until) {
+			outcomes[i] = glue.ErrUnavailable
+		}
+	}
 }
 
 // TestTracesForget: what is kept is bounded, and those that failed do not give way to others.

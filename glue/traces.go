@@ -238,9 +238,12 @@ func (t *Traces) late(b *batch, why string, some func(i int) bool) {
 			if !isFresh[job] || run.start.IsZero() {
 				return
 			}
-			step := Step{What: StepPublish, Pipelines: names, Start: run.start, End: run.end, Hosts: run.hosts, OfBatch: true}
+			step := Step{What: StepPublish, Pipelines: names, Start: run.start, End: run.end, OfBatch: true}
 			for i := range sendings {
 				step.note(&sendings[i])
+			}
+			if step.Hosts == nil { // nobody asked what they said to this one
+				step.Hosts = run.hosts
 			}
 			b.jobs[job].trace.add(&step)
 		})

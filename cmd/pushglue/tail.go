@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (t *tailing) run(ctx context.Context, channels []string) error {
 	var streams []*tailStream
 	for _, base := range bases {
 		for _, channel := range channels {
-			s := &tailStream{host: base.Host, channel: channel, base: base.String(), signed: t.signed}
+			s := &tailStream{host: base.Host, channel: channel, base: base.String(), signed: t.signed, patience: tailPatience}
 			if _, err := s.url(); err != nil {
 				return err
 			}
@@ -198,7 +199,11 @@ func (t *tailing) write(lines ...tailLine) error {
 type tailStream struct {
 	host, channel, base string
 	signed              bool
+	patience            time.Duration // for a stream to open
 }
+
+// tailPatience is how long a push host has to open a stream: one that hangs still takes connections.
+const tailPatience = 5 * time.Second
 
 // tailNews is what a stream tells: an event; or that it is open, or has ended, and why.
 type tailNews struct {
@@ -248,9 +253,13 @@ func (s *tailStream) readOnce(ctx context.Context, lastID *string, tell func(tai
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(s.patience, func() { cancel(fmt.Errorf("the host does not answer in %s", s.patience)) })
 	stream, err := eventstream.Subscribe(ctx, at, *lastID)
+	patience.Stop()
 	if err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	defer stream.Close()
 	tell(tailNews{open: true})

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -231,5 +233,30 @@ func TestTailRefuses(t *testing.T) {
 	bases, err := c.bases(t.Context())
 	if err != nil || len(bases) != 2 || bases[0].String() != "http://10.0.0.1" || bases[1].String() != "http://[::1]" {
 		t.Errorf("the hosts' public side by default: %v, %v", bases, err)
+	}
+}
+
+// TestTailOfAHostThatHangs: it takes connections, and says nothing.
+func TestTailOfAHostThatHangs(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	s := &tailStream{base: "http://" + listener.Addr().String(), channel: "a", patience: time.Millisecond}
+	said := make(chan tailNews)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { s.read(ctx, 0, said); close(ended) }()
+	for range 2 {
+		if n := <-said; n.ended == nil || n.ended.Error() != "the host does not answer in 1ms" || n.again == 0 {
+			t.Errorf("it tells %+v", n)
+		}
+	}
+	cancel()
+	select {
+	case <-said: // it was telling
+		<-ended
+	case <-ended:
 	}
 }

@@ -234,6 +234,9 @@ func writeTrace(w io.Writer, t *glue.Trace) error {
 	fmt.Fprintf(table, "%s\tclaimed by this daemon, cancelled %s before; traced: %s\n", since(t.Claimed), number(t.Cancelled, "time"), t.Why)
 	for i := range t.Steps {
 		s := &t.Steps[i]
+		if t.LeftOut > 0 && i == len(t.Steps)/2 {
+			fmt.Fprintf(table, "…\t%s left out\n", number(t.LeftOut, "step"))
+		}
 		fmt.Fprintf(table, "%s\t%s\t%.2f ms\t%s\n", since(s.Start), stepText(s), s.End.Sub(s.Start).Seconds()*1e3, stepNotes(s))
 		for _, a := range s.Hosts {
 			fmt.Fprintf(table, "\t  %s\t\t%s\n", a.Host, answerText(&a, since))

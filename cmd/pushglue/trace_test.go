@@ -130,7 +130,7 @@ func TestTraceTexts(t *testing.T) {
 		"publish (attempt 3)":                                                    stepText(&glue.Step{What: glue.StepPublish, Attempt: 3}),
 		"p; 1 in, 0 out; times and hosts of its batch; bad":                      stepNotes(&glue.Step{Pipelines: []string{"p"}, In: 1, OfBatch: true, Error: "bad"}),
 		"refused, sent +1 ms, answered +1 ms: answers 500":                       answerText(&glue.Answer{Sent: &at, Answered: &at, Error: "answers 500"}, since),
-		"no answer: no answer yet: the host is behind":                           answerText(&glue.Answer{Error: "no answer yet: the host is behind"}, since),
+		"no answer: the host is behind":                                          answerText(&glue.Answer{Error: "the host is behind"}, since),
 		"it keeps those of the last 10,000 jobs that it claimed since its start": keepsText(glue.KeepAll),
 	} {
 		if got != want {

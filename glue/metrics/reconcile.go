@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/rs/zerolog"
@@ -72,19 +73,24 @@ func (a *accounts) compare(sums glue.Sums, now sample) []Discrepancy {
 			found = append(found, a.host(h)...)
 		}
 	}
+	maps.DeleteFunc(a.hosts, func(name string, _ push.HostReport) bool { // it was removed
+		return !slices.ContainsFunc(now.hosts, func(h push.HostReport) bool { return h.Name == name })
+	})
 	return found
 }
 
 func (a *accounts) feed(now feedSample) (found []Discrepancy) {
 	before, known := a.feeds[now.name]
 	if !known || now.counts.Finished < before.finished { // it is another Redis now, or has forgotten something
-		// What is in flight may have finished in Redis, and not yet in the ledger.
-		a.feeds[now.name] = &feedAccount{finished: now.counts.Finished, begun: now.ledger.after.Finished + now.ledger.after.InFlight, last: now}
+		before = &feedAccount{last: now}
+		before.begin(now)
+		a.feeds[now.name] = before
 		return nil
 	}
 	last := before.last
 	before.last = now
 	if ours, theirs := now.ledger.before.Finished-before.begun, now.counts.Finished-before.finished; ours > theirs {
+		before.begin(now) // it has been told, and does not pass by itself
 		found = append(found, Discrepancy{
 			CheckFinished, now.name, ours, theirs,
 			fmt.Sprintf("feed %s: %d jobs finished here, and only %d in Redis: some finished twice, because their lease ran out, or Redis forgot some", now.name, ours, theirs),
@@ -103,6 +109,11 @@ func (a *accounts) feed(now feedSample) (found []Discrepancy) {
 		})
 	}
 	return found
+}
+
+// begin begins to count. What is in flight may have finished in Redis, and not yet in the ledger.
+func (a *feedAccount) begin(now feedSample) {
+	a.finished, a.begun = now.counts.Finished, now.ledger.after.Finished+now.ledger.after.InFlight
 }
 
 // isStill reports whether nothing moved while Redis was asked.

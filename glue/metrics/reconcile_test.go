@@ -46,6 +46,8 @@ func TestCompare(t *testing.T) {
 		"others finished before":        {[]sample{said(0, 0, thoonk.Counts{Finished: 50}), said(10, 0, thoonk.Counts{Finished: 60})}, nil},
 		"others finish as well":         {[]sample{said(0, 0, thoonk.Counts{}), said(10, 0, thoonk.Counts{Finished: 30})}, nil},
 		"finished twice":                {[]sample{said(0, 0, thoonk.Counts{}), said(10, 0, thoonk.Counts{Finished: 9})}, []string{"finished 10 9"}},
+		"finished twice, before":        {[]sample{said(0, 0, thoonk.Counts{}), said(10, 0, thoonk.Counts{Finished: 9}), said(12, 0, thoonk.Counts{Finished: 11})}, nil},
+		"finished twice, and again":     {[]sample{said(0, 0, thoonk.Counts{}), said(10, 0, thoonk.Counts{Finished: 9}), said(12, 0, thoonk.Counts{Finished: 10})}, []string{"finished 2 1"}},
 		"finished in Redis, in flight":  {[]sample{said(0, 10, thoonk.Counts{Finished: 10}), said(10, 0, thoonk.Counts{Finished: 10})}, nil},
 		"finishes while Redis is asked": {[]sample{said(0, 0, thoonk.Counts{}), moving(said(5, 5, thoonk.Counts{Finished: 7, Claimed: 3}), 5)}, nil},
 		"Redis has forgotten":           {[]sample{said(0, 0, thoonk.Counts{Finished: 50}), said(10, 0, thoonk.Counts{Finished: 3}), said(11, 0, thoonk.Counts{Finished: 4})}, nil},
@@ -60,6 +62,7 @@ func TestCompare(t *testing.T) {
 		"requests were on their way":    {[]sample{reported(5, 8, 78), reported(10, 10, 80)}, nil},
 		"a host restarted":              {[]sample{reported(0, 0, 70), reported(10, 10, 4), reported(12, 12, 6)}, nil},
 		"a host restarted unseen":       {[]sample{reported(0, 0, 7), reported(10, 10, 8), reported(12, 12, 10)}, nil},
+		"a host is another one":         {[]sample{reported(50, 50, 70), {}, reported(60, 60, 72)}, nil},
 		"a host is not ready":           {[]sample{reported(0, 0, 70), unready}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -47,6 +47,13 @@ type Statsd struct {
 	sent map[string]int64 // counters, as they were sent last
 }
 
+// ofOthers are the counters of Redis and of push hosts, which may be years older than the daemon: what they have when they are
+// seen first is no growth.
+var ofOthers = map[string]bool{"feed_put_total": true, "feed_finished_total": true, "host_published_total": true}
+
+// complaint is how often the log is told at most that numbers do not go out.
+const complaint = 10 * time.Minute
+
 // NewStatsd returns a Statsd that sends to addr, HOST:PORT. Run ends it.
 func NewStatsd(addr, prefix string, tags StatsdTags, registry prometheus.Gatherer, interval time.Duration, log zerolog.Logger) *Statsd {
 	format := statsd.TagFormatInfluxDB
@@ -55,16 +62,20 @@ func NewStatsd(addr, prefix string, tags StatsdTags, registry prometheus.Gathere
 	}
 	const packets = 1000 // all that one round makes, many times
 	client := statsd.NewClient(addr, statsd.MetricPrefix(prefix), statsd.TagStyle(format), statsd.SendQueueCapacity(packets),
-		statsd.ReconnectInterval(time.Minute), statsd.Logger(statsdLog{log}))
+		statsd.ReconnectInterval(time.Minute), statsd.Logger(newStatsdLog(log)))
 	return &Statsd{registry: registry, client: client, plain: tags == Plain, interval: interval, log: log, sent: map[string]int64{}}
 }
 
-// statsdLog takes what the client says: that it cannot send, and how many packets it lost.
+// statsdLog takes what the client says, each time that it tries: that it cannot send, and how many packets it lost.
 type statsdLog struct{ zerolog.Logger }
+
+func newStatsdLog(log zerolog.Logger) statsdLog {
+	return statsdLog{log.Sample(&zerolog.BurstSampler{Burst: 1, Period: complaint})}
+}
 
 // Printf implements statsd.SomeLogger.
 func (l statsdLog) Printf(format string, args ...any) {
-	l.Warn().Msgf("statsd: "+strings.TrimSpace(format), args...)
+	l.Warn().Str("error", fmt.Sprintf(strings.TrimPrefix(format, "[STATSD] "), args...)).Msg("statsd: numbers are lost")
 }
 
 // Run sends until ctx is done, and once more then.
@@ -98,25 +109,28 @@ func (s *Statsd) sendOne(name string, m *dto.Metric) {
 	stat, tags := s.label(name, m.GetLabel())
 	switch {
 	case m.Counter != nil:
-		s.grow(stat, m, tags, int64(m.Counter.GetValue()))
+		s.grow(name, stat, m, tags, int64(m.Counter.GetValue()))
 	case m.Gauge != nil:
 		s.client.FGauge(stat, m.Gauge.GetValue(), tags...)
 	case m.Histogram != nil:
 		count, countTags := s.label(name+"_count", m.GetLabel())
-		s.grow(count, m, countTags, int64(m.Histogram.GetSampleCount()))
+		s.grow(name, count, m, countTags, int64(m.Histogram.GetSampleCount()))
 		sum, sumTags := s.label(strings.TrimSuffix(name, "_seconds")+"_milliseconds_sum", m.GetLabel())
-		s.grow(sum, m, sumTags, int64(m.Histogram.GetSampleSum()*1e3))
+		s.grow(name, sum, m, sumTags, int64(m.Histogram.GetSampleSum()*1e3))
 	}
 }
 
-// grow sends what a counter has grown by. One that is smaller than before began again.
-func (s *Statsd) grow(stat string, m *dto.Metric, tags []statsd.Tag, value int64) {
+// grow sends what the counter called name, or stat at the statsd daemon, has grown by. One that is smaller than before began again.
+func (s *Statsd) grow(name, stat string, m *dto.Metric, tags []statsd.Tag, value int64) {
 	key := stat
 	for _, l := range m.GetLabel() {
 		key += "\x00" + l.GetValue()
 	}
-	before := s.sent[key]
-	if value < before {
+	before, known := s.sent[key]
+	switch {
+	case !known && ofOthers[name]:
+		before = value
+	case value < before:
 		before = 0
 	}
 	s.sent[key] = value

@@ -368,6 +368,9 @@ var (
 	errClosed  = errors.New("the daemon stops")
 )
 
+// missedTime is in which time the log tells once that a host misses messages, which goes on as long as it is away.
+const missedTime = 10 * time.Second
+
 // bookMissed counts what the host lacks and will not get any more, and why, and logs it now and then.
 func (h *host) bookMissed(n int64, reason error) {
 	if n == 0 {
@@ -376,7 +379,7 @@ func (h *host) bookMissed(n int64, reason error) {
 	h.backlog.ledger.AddHost(glue.HostSums{Name: h.name, Missed: n})
 	h.missed += n
 	h.unlogged += n
-	if time.Since(h.logged) >= downTime {
+	if time.Since(h.logged) >= missedTime {
 		h.warn(zerolog.WarnLevel).Int64("messages", h.unlogged).AnErr("error", reason).Msg("push host misses messages for good")
 		h.unlogged, h.logged = 0, time.Now()
 	}

@@ -71,9 +71,9 @@ func (p *Publisher) answers(b *batch, i int) []glue.Answer {
 		case r.err != nil && !errors.Is(r.err, errVoid):
 			a.Error = r.err.Error()
 		case errors.Is(err, errUnsent) && h.state.isDown() && h.reason != nil:
-			a.Error = fmt.Sprintf("no answer: the host is %s: %v", h.state, h.reason)
+			a.Error = fmt.Sprintf("the host is %s: %v", h.state, h.reason)
 		case errors.Is(err, errUnsent):
-			a.Error = fmt.Sprintf("no answer yet: the host is %s", h.state)
+			a.Error = fmt.Sprintf("the host is %s", h.state)
 		case err != nil:
 			a.Error = err.Error()
 		}

@@ -9,7 +9,8 @@ import (
 	"pushglue/glue"
 )
 
-// Monitor alarms when many jobs of a feed fail within a window, once, and again when it is over.
+// Monitor alarms when many jobs of a feed fail within a window, once, and again when it is over: when fewer than half as many fail, lest it
+// comes and goes where about as many fail all the time.
 type Monitor struct {
 	Ledger   *glue.Ledger
 	Failures int64         // that are too many
@@ -65,7 +66,11 @@ func (m *Monitor) look() {
 		failures := total - w.past[w.at]
 		w.past[w.at] = total
 		w.at = (w.at + 1) % steps
-		if isFailing := failures >= m.Failures; isFailing != w.failing {
+		threshold := m.Failures
+		if w.failing {
+			threshold = (m.Failures + 1) / 2
+		}
+		if isFailing := failures >= threshold; isFailing != w.failing {
 			w.failing = isFailing
 			m.alarm(f.Name, failures, isFailing)
 		}
@@ -73,13 +78,14 @@ func (m *Monitor) look() {
 }
 
 func (m *Monitor) alarm(feed string, failures int64, isFailing bool) {
-	a := Alert{Feed: feed, State: AlertOver, Failures: failures, Window: m.Window.String(), Time: time.Now()}
-	event, text := m.Log.Info(), "jobs do not fail any more"
+	a := Alert{Feed: feed, Failures: failures, Window: m.Window.String(), Time: time.Now()}
+	log := m.Log.With().Str("feed", feed).Int64("failures", failures).Str("window", a.Window).Logger()
 	if isFailing {
-		a.State = AlertFailing
-		event, text = m.Log.Error(), "many jobs fail"
+		log.Error().Msg("many jobs fail")
+		a.State, a.Text = AlertFailing, "pushglue: feed "+feed+": many jobs fail"
+	} else {
+		log.Info().Msg("not many jobs fail any more")
+		a.State, a.Text = AlertOver, "pushglue: feed "+feed+": not many jobs fail any more"
 	}
-	event.Str("feed", feed).Int64("failures", failures).Str("window", a.Window).Msg(text)
-	a.Text = "pushglue: feed " + feed + ": " + text
 	m.Tell(a)
 }

@@ -36,13 +36,13 @@ func TestMonitor(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		fail("a", 0, 1) // the tenth in a minute
 		time.Sleep(10 * time.Second)
-		fail("a", 5, 0) // no news
+		fail("a", 4, 0) // no news
 		time.Sleep(5*time.Minute + time.Second)
 		fail("b", 10, 0)
 		time.Sleep(10 * time.Second)
 		cancel()
 		<-done
-		want := []string{"a failing 10 after 1m42s", "a over 6 after 2m12s", "b failing 10 after 6m54s"}
+		want := []string{"a failing 10 after 1m42s", "a over 4 after 2m42s", "b failing 10 after 6m54s"}
 		if !slices.Equal(told, want) {
 			t.Errorf("got %q\nwant %q", told, want)
 		}

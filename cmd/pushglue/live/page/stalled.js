@@ -30,7 +30,7 @@ export function showStalled(status) {
 
 function newRow(job, changes) {
   const when = h('small');
-  const where = [`feed ${job.feed}`, job.pipeline && `pipeline ${job.pipeline}`, job.host && `push host ${job.host}`, job.attempts && `${job.attempts} attempts`].filter(Boolean).join(' · ');
+  const where = [`feed ${job.feed}`, job.pipeline && `pipeline ${job.pipeline}`, job.host && `push host ${job.host}`, job.attempts && `${job.attempts} ${job.attempts === 1 ? 'attempt' : 'attempts'}`].filter(Boolean).join(' · ');
   const button = (action, label, quiet) => h('button', { type: 'button', class: quiet ? 'quiet' : undefined, 'aria-label': `${label} job ${job.id}`, onclick: () => change(action, job) }, label);
   const element = h('li', {},
     h('p', {}, h('span', { class: 'id' }, job.id), ' ', when),
