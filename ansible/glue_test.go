@@ -150,6 +150,10 @@ func TestGlue(t *testing.T) {
 				t.Errorf("it has changed something:\n%s\n%s", before, after)
 			}
 		})
+		part("an address that Redis cannot listen at", func(t *testing.T) {
+			l.mustStop(t, `push1: nothing has been changed. redis_queue_bind has 192.0.2.9, and the host's addresses are `+glue.address, "-i", inventory, "preflight.yml",
+				"-e", `{"redis_queue_bind": ["127.0.0.1", "192.0.2.9"]}`)
+		})
 		part("check mode", func(t *testing.T) {
 			l.mustPlay(t, "-i", inventory, "site.yml", "--check", "--diff")
 		})
