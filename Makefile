@@ -22,6 +22,9 @@ READERS ?= 200000
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
+# The release of Debian that the machines of `make machines` run.
+SUITE ?= bookworm
+
 .PHONY: help build test deps lint vuln demo bench crowd faults machines fuzz golden clean
 
 help: ## list the targets
@@ -75,7 +78,7 @@ faults: deps ## kill, cut off and fill up every part under load, for some 20 min
 
 # As root, with PUSH_STREAM_MODULE on push-stream too.
 machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in some half an hour (a short form is part of test)
-	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long
+	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long -suite $(SUITE)
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
