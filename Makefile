@@ -23,6 +23,9 @@ READERS ?= 200000
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
+# The release of Debian that the machines of `make machines` run.
+SUITE ?= bookworm
+
 # A file with stages of one's own, which is built in the place of stages/own.go: docs/stages.md. Its tests are in the file beside it
 # whose name ends in _test.go.
 STAGES     ?=
@@ -89,7 +92,7 @@ faults: deps ## kill, cut off and fill up every part under load, for some 20 min
 
 # As root, with PUSH_STREAM_MODULE on push-stream too.
 machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in some half an hour (a short form is part of test)
-	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long
+	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long -suite $(SUITE)
 
 RELEASE = go tool -modfile=tools/release/go.mod goreleaser
 release: deps ## all of a release, without publishing it: artifacts/release/; its package is installed on a fresh machine, as root

@@ -3,6 +3,7 @@ package ansible_test
 import (
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,9 +16,10 @@ import (
 	"pushglue/glue/gluetest/service"
 )
 
+// suite is the release of Debian that the machines run.
+var suite = flag.String("suite", "bookworm", "the release of Debian that the machines run, such as trixie")
+
 const (
-	// suite is the release of Debian that the machines run.
-	suite = "bookworm"
 	// present are the packages of a fresh machine, beside Debian's essential ones: it boots, and Ansible reaches it.
 	present = "systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,apt-utils,iproute2,procps,kmod"
 	// offered are the packages that the roles install. A machine has them, and those that they need, in a repository of its
@@ -25,12 +27,14 @@ const (
 	offered = "nginx libnginx-mod-nchan libnginx-mod-http-set-misc nftables logrotate redis-server"
 )
 
-// baseSteps make the base, in its directory: the machines' repository, from where this machine has its packages.
+// baseSteps make the base, in its directory, of a suite: the machines' repository, from where this machine has its packages.
 const baseSteps = `
 set -eu
 cp -a etc/apt fresh-apt
 rm -rf etc/apt
 cp -a /etc/apt etc/
+. /etc/os-release
+find etc/apt/sources.list* -type f -exec sed -i "s/\\b$VERSION_CODENAME\\b/$SUITE/g" {} +
 cp --dereference /etc/resolv.conf etc/
 chroot . apt-get -q update
 mkdir -p srv/packages/partial
@@ -54,8 +58,8 @@ func base(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	key := sha256.Sum256([]byte(suite + present + baseSteps))
-	dir := filepath.Join(cache, "pushglue-ansible", fmt.Sprintf("%s-%x", suite, key[:6]))
+	key := sha256.Sum256([]byte(*suite + present + baseSteps))
+	dir := filepath.Join(cache, "pushglue-ansible", fmt.Sprintf("%s-%x", *suite, key[:6]))
 	unlock := lock(tb, dir+".lock")
 	defer unlock()
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -65,10 +69,10 @@ func base(tb testing.TB) string {
 	if err := os.RemoveAll(unfinished); err != nil {
 		tb.Fatal(err)
 	}
-	execute(tb, exec.Command("debootstrap", "--variant=minbase", "--include="+present, suite, unfinished, mirror(tb)))
+	execute(tb, exec.Command("debootstrap", "--variant=minbase", "--include="+present, *suite, unfinished, mirror(tb)))
 	steps := exec.Command("sh", "-c", baseSteps)
 	steps.Dir = unfinished
-	steps.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
+	steps.Env = append(os.Environ(), "SUITE="+*suite, "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
 	execute(tb, steps)
 	if err := os.Rename(unfinished, dir); err != nil {
 		tb.Fatal(err)
@@ -79,8 +83,8 @@ func base(tb testing.TB) string {
 // mirror returns where this machine has Debian's packages from.
 func mirror(tb testing.TB) string {
 	tb.Helper()
-	for line := range strings.Lines(execute(tb, exec.Command("apt-get", "indextargets", "--format", "$(SUITE)$(CODENAME) $(REPO_URI)"))) {
-		if name, uri, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasSuffix(name, suite) {
+	for line := range strings.Lines(execute(tb, exec.Command("apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"))) {
+		if label, uri, _ := strings.Cut(strings.TrimSpace(line), " "); label == "Debian" {
 			return uri
 		}
 	}

@@ -150,6 +150,10 @@ func TestGlue(t *testing.T) {
 				t.Errorf("it has changed something:\n%s\n%s", before, after)
 			}
 		})
+		part("an address that Redis cannot listen at", func(t *testing.T) {
+			l.mustStop(t, `push1: nothing has been changed. redis_queue_bind has 192.0.2.9, and the host's addresses are `+glue.address, "-i", inventory, "preflight.yml",
+				"-e", `{"redis_queue_bind": ["127.0.0.1", "192.0.2.9"]}`)
+		})
 		part("check mode", func(t *testing.T) {
 			l.mustPlay(t, "-i", inventory, "site.yml", "--check", "--diff")
 		})
@@ -166,6 +170,7 @@ func TestGlue(t *testing.T) {
 		}
 	})
 	l.mustPlay(t, "-i", inventory, "verify.yml")
+	part("firewall", func(t *testing.T) { testFirewall(t, l.machines[1], glue) })
 	part("secrets", func(t *testing.T) { testSecrets(t, glue) })
 	part("a message", func(t *testing.T) { testMessage(t, l, glue) })
 	part("rolling restart", func(t *testing.T) { testRollingRestart(t, l, glue, inventory) })
@@ -184,6 +189,31 @@ func (m *machine) watchProcesses() func() string {
 	m.run(`systemd-run --quiet --unit watch sh -c 'while :; do ps axeww -o args; sleep 0.5; done >/run/processes'`)
 	return func() string {
 		return m.run("systemctl stop watch; sort -u /run/processes")
+	}
+}
+
+// testFirewall asks for the internal port of a machine from one that may not, and for what no firewall is to keep away: a closed port is
+// refused, with an answer of its own, where nobody drops the question.
+func testFirewall(t *testing.T, from, to *machine) {
+	const ask = `python3 -c '
+import socket, sys
+s = socket.socket(type=getattr(socket, sys.argv[1]))
+s.settimeout(2)
+try:
+    s.connect((sys.argv[2], int(sys.argv[3])))
+    s.send(b"GET / HTTP/1.0\r\n\r\n")
+    print("answered" if s.recv(1) else "closed")
+except Exception as error:
+    print(type(error).__name__)
+' `
+	for _, c := range []struct{ kind, port, want string }{
+		{"SOCK_STREAM", "80", "answered"},
+		{"SOCK_STREAM", "9080", "TimeoutError"},
+		{"SOCK_DGRAM", "9", "ConnectionRefusedError"},
+	} {
+		if got := strings.TrimSpace(from.run(ask + c.kind + " " + to.address + " " + c.port)); got != c.want {
+			t.Errorf("%s to port %s: %s, want %s", c.kind, c.port, got, c.want)
+		}
 	}
 }
 

@@ -95,6 +95,21 @@ func testRoles(t *testing.T, module map[string]any) {
 	if after := first.state(); after != converged {
 		t.Errorf("a run that stopped has changed the machine:\n%s", difference(converged, after))
 	}
+	first.reloads(append(site, "--limit", "push1", "--extra-vars", `{"push_host_messages_stored": 10}`))
+}
+
+// reloads applies a configuration that takes a reload: other workers, and the same main process.
+func (m *machine) reloads(site []string) {
+	tb := m.lab.tb
+	tb.Helper()
+	id := func() string { return m.run("systemctl show --value --property MainPID nginx") }
+	worker := func() string { return m.run("pgrep --newest --exact nginx") }
+	mainBefore, workerBefore := id(), worker()
+	m.lab.changes(1, site...)
+	if id() != mainBefore {
+		tb.Error("nginx was restarted for a configuration that takes a reload")
+	}
+	await(tb, "nginx has workers with the new configuration", func() bool { return worker() != workerBefore })
 }
 
 // refuses tries what must stop a run, with a message that says what to do.
@@ -130,6 +145,11 @@ func (l *lab) refuses(site []string) {
 			"a setting that the kernel does not let be changed",
 			map[string]any{"kernel_leave_out": []string{}},
 			`push1: .*net\.ipv4\.tcp_mem.* cannot be raised from here, and nothing has been changed\..*name them in kernel_leave_out`,
+		},
+		{
+			"a host without Python",
+			map[string]any{"ansible_python_interpreter": "/nowhere/python3"},
+			`push1 cannot be reached, and no host has been changed\..*that the host has python3`,
 		},
 		{
 			"a host that cannot be reached",

@@ -83,10 +83,10 @@ func (p Plan) Check() error {
 	return nil
 }
 
-// readersOfOne returns how many readers a message has.
+// readersOfOne returns how many readers a message has: on a host with fewer readers than that, these.
 func (p Plan) readersOfOne() int {
 	if p.Fanout > 0 {
-		return p.Fanout
+		return min(p.Fanout, p.Readers)
 	}
 	return perChannel(p.Readers, p.Channels)
 }

@@ -68,15 +68,19 @@ func TestWhatRunsOutFirst(t *testing.T) {
 
 // TestEnoughFor asks for what a resource is said to be enough, and for one more.
 func TestEnoughFor(t *testing.T) {
-	for _, module := range []string{Nchan, PushStream} {
+	for _, change := range []func(*Plan){
+		func(*Plan) {},
+		func(p *Plan) { p.Module = PushStream },
+		func(p *Plan) { p.Fanout, p.Rate = p.Readers, 1 }, // a message to all
+	} {
 		p := Default()
-		p.Module = module
+		change(&p)
 		for _, resource := range Compute(p).Resources {
 			for more, want := range []bool{true, false} {
 				p.Readers = resource.Readers + more
 				for _, again := range Compute(p).Resources {
 					if again.Name == resource.Name && again.Enough() != want {
-						t.Errorf("%s, %d readers: %+v", module, p.Readers, again)
+						t.Errorf("%+v: %+v", p, again)
 					}
 				}
 			}
