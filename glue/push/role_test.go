@@ -47,6 +47,19 @@ func TestRoles(t *testing.T) {
 	})
 }
 
+// TestAHostThatIsOutForLong has missed what is too old for it, though nothing else is published that would show it.
+func TestAHostThatIsOutForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, "one", "two")
+		h.setRole("two", push.Out)
+		h.wantPublished("1", "2")
+		time.Sleep(time.Hour)
+		if s := h.status("two"); s.Due != 0 || s.LagMS != 0 || s.Missed != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestAHostThatWasRestartedWhileItWasOut gets what was published of late, and nobody alarms about the restart of one that is out.
 func TestAHostThatWasRestartedWhileItWasOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -30,6 +30,7 @@ func (p *Publisher) Hosts() []HostStatus {
 }
 
 func (h *host) status() HostStatus {
+	h.backlog.trim() // what is too old has been missed
 	s := HostStatus{Name: h.name, URL: h.base.String(), Role: h.role, State: h.state.String(), Since: h.since, Owed: len(h.owed), Missed: h.missed}
 	if h.reason != nil && h.state.isDown() {
 		s.Reason = h.reason.Error()
