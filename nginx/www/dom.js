@@ -39,6 +39,7 @@ export function duration(us) {
 export function rate(n) {
   if (n === undefined) return '–';
   if (n === 0) return '0';
+  if (n < 0.05) return '<0.1';
   if (n < 10) return n.toFixed(1);
   if (n < 10_000) return String(Math.round(n));
   return n < 1e6 ? `${Math.round(n / 1000)}k` : `${(n / 1e6).toFixed(1)}M`;

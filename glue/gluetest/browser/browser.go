@@ -202,6 +202,13 @@ func (p *Tab) keep(name string, take chromedp.Action[[]byte]) {
 	p.T.Log("screenshot:", path)
 }
 
+// Requests returns the URLs that the tab has asked for.
+func (p *Tab) Requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.requests)
+}
+
 // Check makes sure that the tab asked nobody but these origins, and that its scripts had no error.
 func (p *Tab) Check(name string, origins ...string) {
 	p.T.Helper()

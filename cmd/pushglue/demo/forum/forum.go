@@ -168,7 +168,9 @@ func (a *Application) keep(ctx context.Context, t *thread, c *comment, payload [
 	}
 	post := c.Post.String()
 	c.thread = t
-	if a.comments[post] == nil {
+	if old := a.comments[post]; old != nil {
+		c.shown.CreatedAt = old.shown.CreatedAt
+	} else {
 		t.posts = append(t.posts, post)
 	}
 	a.comments[post] = c
