@@ -24,22 +24,22 @@ import (
 // TestTheDemosThread holds the demo, whose push host is embedded, to what readers of a thread expect.
 func TestTheDemosThread(t *testing.T) {
 	demo := startDemo(t, "--for", "1h")
-	gate := newGate(t, demo.url)
-	site.TestThread(t, site.Site{URL: gate.url, Thread: "1", Stop: gate.shut, Start: gate.open})
+	front := newDoor(t, demo.url)
+	site.TestThread(t, site.Site{URL: front.url, Thread: "1", Stop: front.shut, Start: front.open})
 	demo.stop()
 }
 
-// gate stands before a site, and can cut off its push host.
-type gate struct {
+// door stands before a site, and can cut off its push host.
+type door struct {
 	url string
 
 	mu      sync.Mutex
-	opening context.Context // done while the gate is shut
+	opening context.Context // done while the door is shut
 	cut     context.CancelFunc
 }
 
-// newGate returns a gate that is open.
-func newGate(t *testing.T, address string) *gate {
+// newDoor returns a door that is open.
+func newDoor(t *testing.T, address string) *door {
 	t.Helper()
 	target, err := url.Parse(address)
 	if err != nil {
@@ -53,7 +53,7 @@ func newGate(t *testing.T, address string) *gate {
 		FlushInterval: -1,
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
-	g := new(gate)
+	g := new(door)
 	g.open()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, path := range []string{"/subscribe/", "/poll/", "/ws/"} {
@@ -74,19 +74,19 @@ func newGate(t *testing.T, address string) *gate {
 	return g
 }
 
-func (g *gate) state() context.Context {
+func (g *door) state() context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.opening
 }
 
-func (g *gate) shut() {
+func (g *door) shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.cut()
 }
 
-func (g *gate) open() {
+func (g *door) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.opening, g.cut = context.WithCancel(context.Background())
