@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"pushglue"
 	"pushglue/glue/gluetest/browser"
 	"pushglue/glue/gluetest/service"
@@ -254,27 +252,4 @@ func (p *tab) unpack(call, kind, id, data string) string {
 		const event = new MessageEvent(%q, { lastEventId: %q, data: %q });
 		return JSON.stringify(%s);
 	})()`, kind, id, data, call))
-}
-
-// TestTheDemosPageTakesCoalescedMessages lets the page's stream believe that the push host has sent some.
-func TestTheDemosPageTakesCoalescedMessages(t *testing.T) {
-	demo := startDemo(t, "--for", "1h")
-	p := openTab(browser.Start(t), t, demo.url)
-	p.Do(chromedp.Evaluate[chromedp.Void](`(async () => {
-		const { Stream } = await import('/stream.js');
-		window.taken = [];
-		window.EventSource = class extends EventTarget {
-			constructor() { super(); window.fake = this; }
-			close() {}
-		};
-		const take = (m) => taken.push(m.type + ' ' + m.id + ' ' + m.data.post);
-		new Stream({ post_save: take, post_delete: take }, () => {}).open('x');
-		const send = (type, data) => fake.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data), lastEventId: 'b' }));
-		send('coalesced', [{ id: 'a', type: 'post_save', data: { id: 'a', post: 1 } }, { id: 'x', type: 'other', data: {} }, { id: 'b', type: 'post_delete', data: { id: 'b', post: 1 } }]);
-		send('post_save', { id: 'c', post: 2 });
-	})()`))
-	p.Until("the messages are taken", `window.taken?.length >= 3`)
-	if got := evaluate[string](p, "taken.join()"); got != "post_save a 1,post_delete b 1,post_save c 2" {
-		t.Errorf("took %s", got)
-	}
 }

@@ -49,7 +49,7 @@ func TestThePage(t *testing.T) {
 		want   string
 	}{
 		"/":                {"GET", 200, "text/html; charset=utf-8", "<title>pushglue demo</title>"},
-		"/main.js":         {"GET", 200, "text/javascript; charset=utf-8", "new Stream"},
+		"/main.js":         {"GET", 200, "text/javascript; charset=utf-8", "new Subscription"},
 		"/pushglue.js":     {"GET", 200, "text/javascript; charset=utf-8", "export function unpack"},
 		"/thread/":         {"GET", 200, "text/html; charset=utf-8", "<title>Comments</title>"},
 		"/map/":            {"GET", 200, "text/html; charset=utf-8", `data-channel="traffic"`},

@@ -1,5 +1,5 @@
 // Package forum is a web application in memory: threads of comments, with the HTTP API that the pages in nginx/www use
-// (docs/pages.md). It puts a job for each change, as an application with a database would.
+// (docs/thread.md). It puts a job for each change, as an application with a database would.
 package forum
 
 import (
