@@ -29,6 +29,12 @@ func TestTheDemosThread(t *testing.T) {
 	demo.stop()
 }
 
+// TestTheDemosMap looks at the map of traffic while the demo's script plays.
+func TestTheDemosMap(t *testing.T) {
+	demo := startDemo(t, "--for", "1h", "--rate", "5")
+	site.TestMap(t, site.Site{URL: demo.url})
+}
+
 // door stands before a site, and can cut off its push host.
 type door struct {
 	url string
@@ -92,35 +98,34 @@ func (g *door) open() {
 	g.opening, g.cut = context.WithCancel(context.Background())
 }
 
-// threadPipelines make of the forum's jobs what readers of a thread get.
-const threadPipelines = `pipelines:
-  - name: comments
-    feed: comments
-    stages:
-      - json
-      - anonymize: {drop: [author.email, author.ip], hash: [author.id]}
-      - sanitize: {html: [message], text: [author.name]}
-      - route: {channels: ["forum:{forum}", "thread:{thread}", "post:{post}"]}
-      - format: {keep: [id, event, post, revision, forum, thread, parent, author, message, createdAt, readers], type: "{event}"}
-    publish: push
-`
-
 // TestAThreadBehindNginx holds the demo's application, the daemon and a push host of each module to what readers of a thread expect.
 func TestAThreadBehindNginx(t *testing.T) {
 	for _, module := range []string{service.Nchan, service.PushStream} {
 		t.Run(module, func(t *testing.T) {
 			host := service.StartNginx(t, module)
 			store := service.StartRedis(t)
-			path := filepath.Join(t.TempDir(), "pipelines.yml")
-			if err := os.WriteFile(path, []byte(threadPipelines), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PUSH_MODULE="+module, "PUSH_HOSTS="+host.InternalURL(), "PIPELINES="+path)...)
+			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PUSH_MODULE="+module, "PUSH_HOSTS="+host.InternalURL(), "PIPELINES="+threadPipelines(t))...)
 			address := startForum(t, store, host.PublicURL())
 			site.TestThread(t, site.Site{URL: address, Thread: "1", Hosts: []string{host.PublicURL()}, Stop: host.Stop, Start: host.Start})
 			daemon.Stop()
 		})
 	}
+}
+
+// threadPipelines returns the path of the pipelines file that docs/thread.md shows.
+func threadPipelines(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/thread.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	file, _, _ := strings.Cut(rest, "```")
+	path := filepath.Join(t.TempDir(), "pipelines.yml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // startForum serves the demo's application and the pages for readers, and returns the site's URL.
