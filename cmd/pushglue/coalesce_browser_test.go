@@ -38,9 +38,15 @@ source.onopen = () => { document.body.id = 'open'; };
 // startReaderPage serves readerPage and the module.
 func startReaderPage(t *testing.T) string {
 	t.Helper()
+	return startPage(t, readerPage)
+}
+
+// startPage serves a page and the module.
+func startPage(t *testing.T, text string) string {
+	t.Helper()
 	mux := http.NewServeMux()
 	for path, file := range map[string]struct{ kind, text string }{
-		"GET /{$}":         {"text/html", readerPage},
+		"GET /{$}":         {"text/html", text},
 		"GET /pushglue.js": {"text/javascript", string(pushglue.Client)},
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {

@@ -199,7 +199,7 @@ func rawArgument(query, name string) string {
 
 func (s *PushServer) serveStream(w http.ResponseWriter, r *http.Request, requests []channelRequest) {
 	reader := newPushReader(http.NewResponseController(w))
-	if !s.join(reader, requests, position{lastEventID: r.Header.Get("Last-Event-ID"), tag: -1}) {
+	if !s.join(reader, requests, readPosition(r)) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -228,7 +228,7 @@ func (s *PushServer) serveStream(w http.ResponseWriter, r *http.Request, request
 
 func (s *PushServer) servePoll(w http.ResponseWriter, r *http.Request, requests []channelRequest) {
 	reader := newPushReader(http.NewResponseController(w))
-	if !s.join(reader, requests, pollPosition(r.Header)) {
+	if !s.join(reader, requests, readPosition(r)) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -256,14 +256,17 @@ func (s *PushServer) servePoll(w http.ResponseWriter, r *http.Request, requests 
 	}
 }
 
-// pollPosition reads where a poll continues: the headers of the answer before it.
-func pollPosition(h http.Header) position {
-	p := position{lastEventID: h.Get("Last-Event-ID"), tag: -1}
-	if since, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil {
+// readPosition reads where a reader continues: where the answer to its last poll said, or at the beginning if the URL says so.
+func readPosition(r *http.Request) position {
+	p := position{lastEventID: r.Header.Get("Last-Event-ID"), tag: -1}
+	if since, err := http.ParseTime(r.Header.Get("If-Modified-Since")); err == nil {
 		p.since = since.Unix()
 	}
-	if tag, err := strconv.Atoi(strings.TrimPrefix(h.Get("If-None-Match"), "W/")); err == nil {
+	if tag, err := strconv.Atoi(strings.TrimPrefix(r.Header.Get("If-None-Match"), "W/")); err == nil {
 		p.tag = tag
+	}
+	if rawArgument(r.URL.RawQuery, "last_event_id") != "" {
+		p.since = 1
 	}
 	return p
 }

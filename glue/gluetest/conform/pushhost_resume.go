@@ -84,6 +84,29 @@ func (h *pushHost) testResumeUnknown(t *testing.T) {
 	}
 }
 
+// A URL that says that its reader comes back gives all that is stored, of every channel, then what is new. So does a poll's,
+// even one that names a position as well.
+func (h *pushHost) testStored(t *testing.T) {
+	a, b := h.channel(), h.channel()
+	h.publish(t, message{id: "s1", body: "1"}, a)
+	h.publish(t, message{id: "s2", body: "2"}, a)
+	h.publish(t, message{id: "s3", body: "3"}, b)
+	resource := escape(a) + "/" + escape(b) + "?last_event_id=1"
+	s := h.open(t, resource, "")
+	for _, body := range []string{"1", "2", "3"} {
+		next(t, s, body)
+	}
+	h.publish(t, message{id: "s4", body: "4"}, b)
+	next(t, s, "4")
+
+	answer := <-h.poll(t, resource, nil)
+	answer.require(t, "1\n2\n3\n4")
+	if !h.nchan {
+		answer = <-h.poll(t, resource, answer.position)
+		answer.require(t, "1\n2\n3\n4")
+	}
+}
+
 func requireStatus(t *testing.T, err error, want int) {
 	t.Helper()
 	var status *eventstream.StatusError
