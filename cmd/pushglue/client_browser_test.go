@@ -76,12 +76,7 @@ const signatureKey = "0123456789abcdef0123456789abcdef"
 // publish publishes one message, whichever module the host has.
 func (h pushHost) publish(t *testing.T, channel, kind, id, body string) {
 	t.Helper()
-	publishTo(t, h.internal, channel, kind, id, body)
-}
-
-func publishTo(t *testing.T, internal, channel, kind, id, body string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, internal+"/publish?id="+url.QueryEscape(channel), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.internal+"/publish?id="+url.QueryEscape(channel), strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,8 +206,8 @@ func (g *gate) silence() {
 // subscriber is a page with a Subscription.
 type subscriber struct{ *tab }
 
-// subscribe opens a page.
-func subscribe(browser context.Context, t *testing.T, base string, options map[string]any) subscriber {
+// openSubscriber opens a page.
+func openSubscriber(browser context.Context, t *testing.T, base string, options map[string]any) subscriber {
 	t.Helper()
 	settings := map[string]any{"spread": 0.1}
 	for name, value := range options {
@@ -307,7 +302,7 @@ type clientSuite struct {
 func (c clientSuite) testMessages(t *testing.T, transport string) {
 	a, b := transport+":a", transport+":b"
 	c.host.say(t, a, 1, 2)
-	page := subscribe(c.browser, t, c.base, map[string]any{
+	page := openSubscriber(c.browser, t, c.base, map[string]any{
 		"channels": []string{a, b}, "hosts": []string{c.host.public}, "transports": []string{transport}, "keys": map[string]string{"k1": goldenEncryptKey},
 	})
 	page.requireIDs(ids(a, 1, 2)...)
@@ -361,7 +356,7 @@ func (c clientSuite) testBreak(t *testing.T, transport string) {
 	a, b := "break:"+transport+":a", "break:"+transport+":b"
 	c.host.say(t, a, 1, 1)
 	network := openGate(t, c.host.public)
-	page := subscribe(c.browser, t, c.base, map[string]any{"channels": []string{a, b}, "hosts": []string{network.url}, "transports": []string{transport}})
+	page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": []string{a, b}, "hosts": []string{network.url}, "transports": []string{transport}})
 	page.requireIDs(ids(a, 1, 1)...)
 	page.settle()
 	c.host.say(t, a, 2, 3)
@@ -385,7 +380,7 @@ func (c clientSuite) testFallback(t *testing.T) {
 		}
 		channel := "fallback:" + want
 		c.host.say(t, channel, 1, 1)
-		page := subscribe(c.browser, t, c.base, map[string]any{"channels": []string{channel}, "hosts": []string{c.host.public}, "block": strings.Fields(block)})
+		page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": []string{channel}, "hosts": []string{c.host.public}, "block": strings.Fields(block)})
 		page.open()
 		c.host.say(t, channel, 2, 2)
 		page.requireIDs(ids(channel, 1, 2)...)
@@ -398,7 +393,7 @@ func (c clientSuite) testFallback(t *testing.T) {
 // More messages than the host stores are a gap, and the page is told.
 func (c clientSuite) testGap(t *testing.T) {
 	network := openGate(t, c.host.public)
-	page := subscribe(c.browser, t, c.base, map[string]any{"channels": []string{"gap:a"}, "hosts": []string{network.url}})
+	page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": []string{"gap:a"}, "hosts": []string{network.url}})
 	page.settle()
 	c.host.say(t, "gap:a", 1, 2)
 	page.requireIDs(ids("gap:a", 1, 2)...)
@@ -419,7 +414,7 @@ func (c clientSuite) testGap(t *testing.T) {
 // A host that is gone is left for another one.
 func (c clientSuite) testAnotherHost(t *testing.T) {
 	gates := []*gate{openGate(t, c.host.public), openGate(t, c.host.public)}
-	page := subscribe(c.browser, t, c.base, map[string]any{"channels": []string{"hosts:a"}, "hosts": []string{gates[0].url, gates[1].url}})
+	page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": []string{"hosts:a"}, "hosts": []string{gates[0].url, gates[1].url}})
 	page.settle()
 	c.host.say(t, "hosts:a", 1, 2)
 	page.requireIDs(ids("hosts:a", 1, 2)...)
@@ -435,7 +430,7 @@ func (c clientSuite) testAnotherHost(t *testing.T) {
 
 // A hidden page has no connection if it wants none, and catches up when it is seen again.
 func (c clientSuite) testHidden(t *testing.T) {
-	page := subscribe(c.browser, t, c.base, map[string]any{"channels": []string{"hidden:a"}, "hosts": []string{c.host.public}, "pauseHidden": true})
+	page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": []string{"hidden:a"}, "hosts": []string{c.host.public}, "pauseHidden": true})
 	page.settle()
 	c.host.say(t, "hidden:a", 1, 1)
 	page.requireIDs(ids("hidden:a", 1, 1)...)
@@ -457,7 +452,7 @@ func (c clientSuite) testHidden(t *testing.T) {
 // A page that wants no history begins with what comes.
 func (c clientSuite) testHistory(t *testing.T) {
 	c.host.say(t, "history:a", 1, 2)
-	page := subscribe(c.browser, t, c.base, map[string]any{"channels": []string{"history:a"}, "hosts": []string{c.host.public}, "history": false})
+	page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": []string{"history:a"}, "hosts": []string{c.host.public}, "history": false})
 	page.open()
 	c.host.say(t, "history:a", 3, 3)
 	page.requireIDs(ids("history:a", 3, 3)...)
@@ -477,7 +472,7 @@ func (c clientSuite) testSigned(t *testing.T) {
 	_, arguments, _ := strings.Cut(path, "?")
 	c.host.say(t, "private:ann", 1, 1)
 	for _, transport := range []string{"eventsource", "websocket", "poll"} {
-		page := subscribe(c.browser, t, c.base, map[string]any{"channels": channels, "hosts": []string{c.host.public}, "transports": []string{transport}, "query": ""})
+		page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": channels, "hosts": []string{c.host.public}, "transports": []string{transport}, "query": ""})
 		page.until("the page is refused", `window.states?.at(-1)?.state === 'waiting'`)
 		if got := evaluate[int](page.tab, "states.at(-1).status ?? 0"); got != http.StatusForbidden && transport != "websocket" { // which hides it
 			t.Errorf("%s without a signature: status %d", transport, got)
@@ -499,7 +494,7 @@ func TestSubscriptionSurvivesARestart(t *testing.T) {
 			t.Parallel()
 			nginx := service.StartNginx(t, module, service.NginxFile("common/reload.conf", "worker_shutdown_timeout 1s;\n"))
 			host := pushHost{nginx.PublicURL(), nginx.InternalURL(), true}
-			page := subscribe(browser, t, base, map[string]any{"channels": []string{"a", "b"}, "hosts": []string{host.public}})
+			page := openSubscriber(browser, t, base, map[string]any{"channels": []string{"a", "b"}, "hosts": []string{host.public}})
 			page.settle()
 			host.say(t, "a", 1, 3)
 			page.requireIDs(ids("a", 1, 3)...)
@@ -529,7 +524,7 @@ func TestSubscriptionSurvivesARestart(t *testing.T) {
 func TestSubscriptionNoticesSilence(t *testing.T) {
 	host := startPushHosts()["embedded"](t)
 	network := openGate(t, host.public)
-	page := subscribe(startBrowser(t), t, startPage(t, subscriberPage), map[string]any{"channels": []string{"a"}, "hosts": []string{network.url}, "silence": 2})
+	page := openSubscriber(startBrowser(t), t, startPage(t, subscriberPage), map[string]any{"channels": []string{"a"}, "hosts": []string{network.url}, "silence": 2})
 	page.open()
 	network.silence()
 	host.say(t, "a", 1, 3)

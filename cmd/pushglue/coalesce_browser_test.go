@@ -241,8 +241,8 @@ func TestUnpack(t *testing.T) {
 	}
 	// What is broken is told, and what is not broken is read.
 	for data, want := range map[string]string{
-		`[{"id":"8","data":{"id":"8"}`:                                   "[] an event of several messages is no JSON",
-		`[{"id":"8","data":{}},{"id":"9"},null,7,{"data":1}]`:            `[{"id":"8","type":"message","data":{}}] 4 of 5 messages of an event have no id or no data`,
+		`[{"id":"8","data":{"id":"8"}`:                                   "[] several messages are no JSON",
+		`[{"id":"8","data":{}},{"id":"9"},null,7,{"data":1}]`:            `[{"id":"8","type":"message","data":{}}] 4 of 5 messages have no id or no data`,
 		`[{"id":"8","data":null},{"id":9,"data":1},{"id":"9","data":1}]`: `[{"id":"8","type":"message","data":null},{"id":"9","type":"message","data":1}] 1 of 3 messages`,
 	} {
 		got := p.unpack("unpack(event)", "coalesced", "9", data) + " " + evaluate[string](p, "errors.splice(0).join().replace('pushglue: ', '')")
