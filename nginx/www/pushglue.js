@@ -43,8 +43,8 @@ export class Subscription extends EventTarget {
 
   async #run() {
     const { hosts, transports, spread } = this.#options;
-    const few = Math.min(hosts.length, 2);
-    let [transport, best] = [0]; // best of those that have worked
+    let few = Math.min(hosts.length, 2); // failures: then it is the transport
+    let [transport, best] = [0]; // best that has worked
     for (let host = Math.floor(Math.random() * hosts.length); ; host++) {
       while (this.#hidden()) {
         this.#tell('state', { state: 'paused' });
@@ -54,8 +54,8 @@ export class Subscription extends EventTarget {
       const place = { host: hosts[host % hosts.length], transport: transports[transport] };
       const { opened, status } = await this.#connect(place, best !== undefined);
       const failures = this.#failures;
-      if (opened) transport = best = Math.min(best ?? transport, transport);
-      else if (failures % (best === undefined ? few : 6) === 0) transport = (transport + 1) % transports.length;
+      if (opened) [transport, few] = [best = Math.min(best ?? transport, transport), 6];
+      else if (failures % few === 0) transport = (transport + 1) % transports.length;
       // A new page looks for a way at once: it is no herd.
       if (this.#closed || this.#hidden() || best === undefined && !status && failures < few * transports.length) continue;
       this.#tell('state', { state: 'waiting', ...place, status });
@@ -66,7 +66,6 @@ export class Subscription extends EventTarget {
   async #connect(place, again) {
     const { channels, history, sign, silence, spread } = this.#options;
     const connection = this.#connection = new AbortController();
-    const result = {};
     const stored = history || again;
     let watch;
     const limit = (seconds) => {
@@ -86,8 +85,8 @@ export class Subscription extends EventTarget {
           limit(seconds);
           if (this.#replay) this.#replay.opened ??= Date.now();
           else this.#contact = Date.now();
-          if (result.opened) return;
-          result.opened = true;
+          if (connection.opened) return;
+          connection.opened = true;
           this.#tell('state', { state: 'open', ...place });
           setTimeout(() => {
             if (connection.signal.aborted) return;
@@ -105,11 +104,11 @@ export class Subscription extends EventTarget {
         }),
       });
     } catch (error) {
-      result.status = error?.status;
+      connection.status = error?.status;
     }
     clearTimeout(watch);
     connection.abort();
-    return result;
+    return connection;
   }
 
   async #take(event) {
