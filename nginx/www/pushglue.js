@@ -1,4 +1,4 @@
-// Reads what pushglue publishes: docs/browser.md. Types: pushglue.d.ts.
+// Reads what pushglue publishes: docs/browser.md, pushglue.d.ts.
 
 export const coalesced = 'coalesced';
 
@@ -6,13 +6,13 @@ export class Subscription extends EventTarget {
   #options;
   #list;
   #closed;
-  #connection; // abort() ends it
+  #connection;
   #failures = 0;
   #wake;
-  #queue = Promise.resolve(); // keeps messages in order
+  #queue = Promise.resolve(); // keeps the order
   #seen = new Map(); // ids, and the era of each
   #era = 0; // ends with each replay of what is stored
-  #replay; // of now
+  #replay;
   #latest; // message, replays aside
   #contact = Date.now(); // nothing is missing up to here
 
@@ -95,7 +95,7 @@ export class Subscription extends EventTarget {
           }, 1000);
         },
         take: (event) => this.#enqueue(() => this.#take(event)),
-        // answer takes those behind a position, or all that are stored.
+        // All that is stored, or that comes behind a position.
         answer: (events, position) => this.#enqueue(async () => {
           const replay = this.#replay ??= { again: true, events: 0, missing: !position && this.#latest, live: true, opened: Date.now() };
           for (const event of events) await this.#take(event);
@@ -170,7 +170,8 @@ export class Subscription extends EventTarget {
 const read = {
   // EventSource would hide pings, statuses, and types that it is not told of.
   async eventsource({ url, signal, alive, take }) {
-    const response = await get(url('subscribe'), { signal, headers: { Accept: 'text/event-stream' } });
+    const response = await fetch(url('subscribe'), { signal, cache: 'no-store', headers: { Accept: 'text/event-stream' } });
+    if (!response.ok) throw response;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let [rest, event] = ['', {}];
     for (;;) {
@@ -205,7 +206,8 @@ const read = {
   async poll({ url, signal, alive, answer }) {
     let [headers, all] = [];
     for (let i = 0; i < 100; i++) { // then better transports have a chance
-      const response = await get(url('poll', all), { signal, headers });
+      const response = await fetch(url('poll', all), { signal, cache: 'no-store', headers });
+      if (!response.ok && ![304, 408].includes(response.status)) throw response;
       const lines = response.ok ? (await response.text()).split('\n').filter(Boolean) : [];
       alive();
       await answer(lines.map(bare), headers);
@@ -216,22 +218,16 @@ const read = {
   },
 };
 
-async function get(url, options) {
-  const response = await fetch(url, { cache: 'no-store', ...options });
-  if (response.ok || [304, 408].includes(response.status)) return response;
-  throw response;
-}
-
-// bare makes an event of a body alone.
 function bare(data) {
   return { type: /^\[\{"id":".*"data":/s.test(data) ? coalesced : 'message', lastEventId: '', data };
 }
 
 // decrypt opens a JWE (dir, A256GCM), if its key is there.
 async function decrypt(sealed, keys, parse) {
-  const [, header, iv, text, tag] = /^([\w-]+)\.\.([\w-]+)\.([\w-]*)\.([\w-]+)$/.exec(sealed.data) ?? [];
+  if (!/^eyJ[\w-]*\.\./.test(sealed.data)) return sealed;
   try {
-    const { kid } = header ? JSON.parse(utf8(bytes(header))) : {};
+    const [header, , iv, text, tag] = sealed.data.split('.');
+    const { kid } = JSON.parse(utf8(bytes(header)));
     if (!Object.hasOwn(keys, kid)) return sealed;
     const raw = Uint8Array.from(keys[kid].match(/../g), (digits) => `0x${digits}`);
     const key = await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['decrypt']);
