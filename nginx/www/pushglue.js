@@ -194,7 +194,7 @@ const read = {
   websocket: ({ url, signal, alive, take }) => new Promise((resolve) => {
     const socket = new WebSocket(url('ws').replace('http', 'ws'));
     signal.onabort = () => resolve(socket.close());
-    socket.onclose = resolve;
+    socket.onclose = socket.onerror = resolve;
     socket.onopen = () => alive(1e6);
     socket.onmessage = ({ data }) => {
       alive(1e6);
