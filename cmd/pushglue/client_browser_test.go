@@ -378,7 +378,7 @@ func (c clientSuite) testFallback(t *testing.T) {
 		if want == "websocket" && !c.host.websocket {
 			want = "poll"
 		}
-		channel := "fallback:" + want
+		channel := fmt.Sprintf("fallback:%d", len(block))
 		c.host.say(t, channel, 1, 1)
 		page := openSubscriber(c.browser, t, c.base, map[string]any{"channels": []string{channel}, "hosts": []string{c.host.public}, "block": strings.Fields(block)})
 		page.open()
