@@ -37,10 +37,16 @@ source.onopen = () => { document.body.id = 'open'; };
 // startReaderPage serves readerPage and the module.
 func startReaderPage(t *testing.T) string {
 	t.Helper()
+	return startPage(t, readerPage)
+}
+
+// startPage serves a page and the module.
+func startPage(t *testing.T, text string) string {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte(readerPage)) // the browser left
+		_, _ = w.Write([]byte(text)) // the browser left
 	})
 	mux.Handle("GET /pushglue.js", http.FileServerFS(pushglue.WWW()))
 	server := httptest.NewServer(mux)
@@ -230,8 +236,8 @@ func TestUnpack(t *testing.T) {
 	}
 	// What is broken is told, and what is not broken is read.
 	for data, want := range map[string]string{
-		`[{"id":"8","data":{"id":"8"}`:                                   "[] an event of several messages is no JSON",
-		`[{"id":"8","data":{}},{"id":"9"},null,7,{"data":1}]`:            `[{"id":"8","type":"message","data":{}}] 4 of 5 messages of an event have no id or no data`,
+		`[{"id":"8","data":{"id":"8"}`:                                   "[] several messages are no JSON",
+		`[{"id":"8","data":{}},{"id":"9"},null,7,{"data":1}]`:            `[{"id":"8","type":"message","data":{}}] 4 of 5 messages have no id or no data`,
 		`[{"id":"8","data":null},{"id":9,"data":1},{"id":"9","data":1}]`: `[{"id":"8","type":"message","data":null},{"id":"9","type":"message","data":1}] 1 of 3 messages`,
 	} {
 		got := p.unpack("unpack(event)", "coalesced", "9", data) + " " + evaluate[string](p, "errors.splice(0).join().replace('pushglue: ', '')")

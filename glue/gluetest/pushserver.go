@@ -18,6 +18,7 @@ import (
 const (
 	maxBody     = 64 << 10         // of a message; 413 beyond, as with the shipped nginx configuration
 	pollTimeout = 30 * time.Second // of a long poll that nothing comes for
+	pingPause   = 30 * time.Second // between two comments on a stream, by which readers know that it is alive
 )
 
 // PushServer is a push host in Go, for demonstrations and tests: it answers like nginx with
@@ -210,10 +211,14 @@ func (s *PushServer) serveStream(w http.ResponseWriter, r *http.Request, request
 	if err := reader.control.Flush(); err != nil {
 		return
 	}
+	ping := time.NewTicker(pingPause)
+	defer ping.Stop()
 	for {
 		select {
 		case <-r.Context().Done():
 			return
+		case <-ping.C:
+			_, _ = io.WriteString(w, ": -1\n") // Flush says whether anybody reads
 		case <-reader.ready:
 		}
 		messages, open := s.take(reader)
