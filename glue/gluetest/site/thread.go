@@ -143,7 +143,7 @@ func restart(s Site, ann *reader, all readers) {
 	ann.press("new 3", "Delete")
 	s.Start()
 	ann.writeMany("after", 3)
-	all.until("it is live again", `dispatchEvent(new Event('online')) && `+live)
+	all.until("it is live again", `document.dispatchEvent(new Event('visibilitychange')) && `+live)
 	var want []string
 	for _, kind := range []struct {
 		name string
