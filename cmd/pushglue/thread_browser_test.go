@@ -59,43 +59,45 @@ func newDoor(t *testing.T, address string) *door {
 		FlushInterval: -1,
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
-	g := new(door)
-	g.open()
+	d := new(door)
+	d.open()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, path := range []string{"/subscribe/", "/poll/", "/ws/"} {
-			if strings.HasPrefix(r.URL.Path, path) {
-				ctx, end := context.WithCancel(r.Context())
-				defer end()
-				defer context.AfterFunc(g.state(), end)()
-				r = r.WithContext(ctx)
-			}
+		if toPushHost(r) {
+			ctx, end := context.WithCancel(r.Context())
+			defer end()
+			defer context.AfterFunc(d.state(), end)()
+			r = r.WithContext(ctx)
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	g.url = server.URL
+	d.url = server.URL
 	t.Cleanup(func() {
-		g.shut()
+		d.shut()
 		server.Close()
 	})
-	return g
+	return d
 }
 
-func (g *door) state() context.Context {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.opening
+func toPushHost(r *http.Request) bool {
+	return slices.ContainsFunc([]string{"/subscribe/", "/poll/", "/ws/"}, func(path string) bool { return strings.HasPrefix(r.URL.Path, path) })
 }
 
-func (g *door) shut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.cut()
+func (d *door) state() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.opening
 }
 
-func (g *door) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.opening, g.cut = context.WithCancel(context.Background())
+func (d *door) shut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cut()
+}
+
+func (d *door) open() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opening, d.cut = context.WithCancel(context.Background())
 }
 
 // TestAThreadBehindNginx holds the demo's application, the daemon and a push host of each module to what readers of a thread expect.
