@@ -57,7 +57,8 @@ type Option func(*options)
 
 type options struct {
 	bypassCSP bool
-	blocked   []string
+	blocked   []string // patterns of URLs
+	scripts   []string
 	context   []chromedp.ContextOption
 }
 
@@ -67,9 +68,14 @@ func BypassCSP(o *options) { o.bypassCSP = true }
 // Visitor gives the tab cookies of its own, as another person's browser has.
 func Visitor(o *options) { o.context = append(o.context, chromedp.WithNewBrowserContext()) }
 
-// Blocked lets nothing through to URLs of these patterns, such as "*://*/ws/*".
-func Blocked(patterns ...string) Option {
-	return func(o *options) { o.blocked = append(o.blocked, patterns...) }
+// Blocked lets nothing through to URLs of a pattern, such as "*://*:*/subscribe/*". WebSockets come through all the same.
+func Blocked(pattern string) Option {
+	return func(o *options) { o.blocked = append(o.blocked, pattern) }
+}
+
+// Before runs a script before those of the page.
+func Before(script string) Option {
+	return func(o *options) { o.scripts = append(o.scripts, script) }
 }
 
 // Open opens the page at an address. It is closed at the end of the test.
@@ -94,6 +100,9 @@ func Open(browser context.Context, t *testing.T, address string, opts ...Option)
 			patterns = append(patterns, &network.BlockPattern{URLPattern: pattern, Block: true})
 		}
 		call(p, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: patterns})
+	}
+	for _, script := range o.scripts {
+		call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 	}
 	p.Do(chromedp.EmulateViewport(1280, 1400), chromedp.Navigate(address))
 	return p
