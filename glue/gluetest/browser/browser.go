@@ -59,14 +59,14 @@ type options struct {
 	bypassCSP bool
 	blocked   []string // patterns of URLs
 	scripts   []string
-	context   []chromedp.ContextOption
+	visitor   bool
 }
 
 // BypassCSP has the page's Content-Security-Policy ignored.
 func BypassCSP(o *options) { o.bypassCSP = true }
 
-// Visitor gives the tab cookies of its own, as another person's browser has.
-func Visitor(o *options) { o.context = append(o.context, chromedp.WithNewBrowserContext()) }
+// Visitor gives the tab cookies of its own, as another person's browser has, in which it is the tab that is seen.
+func Visitor(o *options) { o.visitor = true }
 
 // Blocked lets nothing through to URLs of a pattern, such as "*://*:*/subscribe/*". WebSockets come through all the same.
 func Blocked(pattern string) Option {
@@ -85,7 +85,11 @@ func Open(browser context.Context, t *testing.T, address string, opts ...Option)
 	for _, option := range opts {
 		option(&o)
 	}
-	ctx, closeTab := chromedp.NewContext(browser, o.context...)
+	var own []chromedp.ContextOption
+	if o.visitor {
+		own = append(own, chromedp.WithNewBrowserContext())
+	}
+	ctx, closeTab := chromedp.NewContext(browser, own...)
 	t.Cleanup(closeTab)
 	p := &Tab{T: t, Ctx: ctx}
 	if err := chromedp.Listen(ctx, p.note); err != nil {
@@ -94,6 +98,7 @@ func Open(browser context.Context, t *testing.T, address string, opts ...Option)
 	call(p, network.Enable, network.EnableParams{})
 	call(p, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: o.bypassCSP})
 	call(p, log.Enable, cdp.Empty{})
+	call(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: o.visitor})
 	if len(o.blocked) > 0 {
 		var patterns []*network.BlockPattern
 		for _, pattern := range o.blocked {
