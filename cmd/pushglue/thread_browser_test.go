@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -57,6 +59,7 @@ func newDoor(t *testing.T, address string) *door {
 			r.Out.Host = r.In.Host
 		},
 		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0), // streams break, as they shall
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	d := new(door)
