@@ -150,7 +150,7 @@ func startForum(t *testing.T, store *service.Redis, hosts ...string) string {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/api/", application.Handler())
-	mux.Handle("GET /", http.FileServerFS(pushglue.WWW()))
+	mux.Handle("/", http.FileServerFS(pushglue.WWW()))
 	server := httptest.NewServer(web.Secure(mux, slices.Concat(hosts, sockets(hosts))...))
 	t.Cleanup(server.Close)
 	return server.URL
