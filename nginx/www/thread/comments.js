@@ -42,7 +42,7 @@ export class Comments extends EventTarget {
   }
 
   // size is how many comments there are, without deleted ones.
-  get size() { return this.#shown.values().filter(({ stub }) => !stub).reduce((n) => n + 1, 0); }
+  get size() { return [...this.#shown.values()].filter(({ stub }) => !stub).length; }
 
   has(post) { return this.#shown.has(String(post)); }
 
