@@ -125,6 +125,7 @@ func TestPlayEndsWithTheEngine(t *testing.T) {
 	ended := make(chan struct{})
 	close(ended)
 	d := &demo{Config: Config{Rate: 0.001}, journal: &journal{feed: jobs{}}}
+	d.application = newApplication(d.journal)
 	if err := d.play(t.Context(), nil, ended); !errors.Is(err, errEngine) {
 		t.Errorf("got %v", err)
 	}
@@ -157,7 +158,7 @@ func TestPlay(t *testing.T) {
 				d.journal.feed = receiver(func(id string) { // the message comes back when the lock is free again
 					time.AfterFunc(1, func() { received <- test.receive(d.journal, id) })
 				})
-				d.ledger = new(glue.Ledger)
+				d.application, d.ledger = newApplication(d.journal), new(glue.Ledger)
 				if got := errorText(d.play(t.Context(), received, nil)); got != test.want {
 					t.Errorf("got %q, want %q", got, test.want)
 				}
@@ -199,6 +200,7 @@ func TestTheStatus(t *testing.T) {
 			abort := make(chan struct{})
 			received := make(chan error, 100)
 			d := &demo{Config: Config{Rate: test.rate, Abort: abort, Out: &out, Terminal: true}, journal: &journal{}, ledger: new(glue.Ledger)}
+			d.application = newApplication(d.journal)
 			d.journal.feed = receiver(func(id string) {
 				time.AfterFunc(10*time.Millisecond, func() {
 					if !test.lost {

@@ -27,15 +27,20 @@ func (f *fakeFeed) Put(_ context.Context, payloads [][]byte, _ thoonk.PutOptions
 	return make([]string, len(payloads)), f.err
 }
 
-// newPage returns the page of a demo in which nothing runs.
-func newPage(feed putter) *page {
-	j := &journal{feed: feed}
-	application, err := forum.New(forum.Config{Put: j.put, Threads: threads()})
+// newApplication returns an application that puts its jobs by a journal.
+func newApplication(j *journal) *forum.Application {
+	a, err := forum.New(forum.Config{Put: j.put, Threads: threads()})
 	if err != nil {
 		panic(err) // its options are constant
 	}
+	return a
+}
+
+// newPage returns the page of a demo in which nothing runs.
+func newPage(feed putter) *page {
+	j := &journal{feed: feed}
 	return &page{
-		name: "example.com", application: application, threads: threads(), host: gluetest.NewPushServer(), watch: newWatch(func(*trace) {}), key: "00ff",
+		name: "example.com", application: newApplication(j), threads: threads(), host: gluetest.NewPushServer(), watch: newWatch(func(*trace) {}), key: "00ff",
 		account: func(context.Context) any { return account{Reader: j.state()} },
 	}
 }
