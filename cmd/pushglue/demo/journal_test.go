@@ -29,7 +29,7 @@ func TestTheJournalFindsWhatIsWrong(t *testing.T) {
 	} {
 		j := &journal{feed: new(fakeFeed)}
 		for _, id := range strings.Fields(test.put) {
-			if err := j.put(t.Context(), comment{id: id}); err != nil {
+			if err := j.put(t.Context(), id, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -56,7 +56,7 @@ func errorText(err error) string {
 func TestTheJournalCounts(t *testing.T) {
 	j := &journal{feed: jobs{}}
 	for _, id := range []string{"a", "b", "c", "d"} {
-		if err := j.put(t.Context(), comment{id: id, payload: []byte(id)}); err != nil {
+		if err := j.put(t.Context(), id, []byte(id)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -102,7 +102,7 @@ func TestTheJournalMissesWhatIsLost(t *testing.T) {
 		var err error
 		for second := range 10 {
 			if second < len(test.put) && test.put[second] != ' ' {
-				if err := j.put(t.Context(), comment{id: test.put[second : second+1], payload: []byte("x")}); err != nil {
+				if err := j.put(t.Context(), test.put[second:second+1], []byte("x")); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -125,6 +125,7 @@ func TestPlayEndsWithTheEngine(t *testing.T) {
 	ended := make(chan struct{})
 	close(ended)
 	d := &demo{Config: Config{Rate: 0.001}, journal: &journal{feed: jobs{}}}
+	d.application = newApplication(d.journal)
 	if err := d.play(t.Context(), nil, ended); !errors.Is(err, errEngine) {
 		t.Errorf("got %v", err)
 	}
@@ -157,7 +158,7 @@ func TestPlay(t *testing.T) {
 				d.journal.feed = receiver(func(id string) { // the message comes back when the lock is free again
 					time.AfterFunc(1, func() { received <- test.receive(d.journal, id) })
 				})
-				d.ledger = new(glue.Ledger)
+				d.application, d.ledger = newApplication(d.journal), new(glue.Ledger)
 				if got := errorText(d.play(t.Context(), received, nil)); got != test.want {
 					t.Errorf("got %q, want %q", got, test.want)
 				}
@@ -199,6 +200,7 @@ func TestTheStatus(t *testing.T) {
 			abort := make(chan struct{})
 			received := make(chan error, 100)
 			d := &demo{Config: Config{Rate: test.rate, Abort: abort, Out: &out, Terminal: true}, journal: &journal{}, ledger: new(glue.Ledger)}
+			d.application = newApplication(d.journal)
 			d.journal.feed = receiver(func(id string) {
 				time.AfterFunc(10*time.Millisecond, func() {
 					if !test.lost {

@@ -42,7 +42,7 @@ func (r *round) awaitJobs() (settled bool) {
 		}
 		return left == 0
 	}
-	if !within(patience, done) {
+	if !inTime(done) {
 		r.Errorf("the feeds do not come to their end in %s: %q", patience, state)
 		return false
 	}
@@ -51,7 +51,7 @@ func (r *round) awaitJobs() (settled bool) {
 
 // awaitReaders waits until nothing is missing. Whether it is, checkReaders says.
 func (r *round) awaitReaders() {
-	within(patience, r.readers.complete)
+	inTime(r.readers.complete)
 }
 
 func (rs *readers) complete() bool {

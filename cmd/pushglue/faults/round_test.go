@@ -257,9 +257,9 @@ func (r *round) hold(d time.Duration) {
 	}
 }
 
-// within waits until done says so, and tells whether it did in time.
-func within(limit time.Duration, done func() bool) bool {
-	for deadline := time.Now().Add(limit); !done(); time.Sleep(10 * time.Millisecond) {
+// inTime waits until done says so, and tells whether it did within patience.
+func inTime(done func() bool) bool {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}
@@ -267,10 +267,10 @@ func within(limit time.Duration, done func() bool) bool {
 	return true
 }
 
-// eventually is within patience, or the end of the round.
+// eventually is inTime, or the end of the round.
 func (r *round) eventually(what string, done func() bool) {
 	r.Helper()
-	if !within(patience, done) {
+	if !inTime(done) {
 		r.Fatalf("not in %s: %s", patience, what)
 	}
 }

@@ -56,7 +56,7 @@ func (r *round) awaitSums() {
 		wrong = append(wrong, r.disagree(feeds, all)...)
 		return len(wrong) == 0
 	}
-	if !within(patience, agree) {
+	if !inTime(agree) {
 		r.Errorf("all is done, and in %s the metrics do not say so: %s", patience, strings.Join(wrong, "; "))
 	}
 }
