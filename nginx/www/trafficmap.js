@@ -16,8 +16,9 @@ export class TrafficMap {
     this.#link = link;
   }
 
-  // take takes what a daemon tells: {daemon, hot: [{channel, perSecond}…]}.
+  // take takes what a daemon tells: {daemon, hot: [{channel, perSecond}…]}. The channel may carry what others publish.
   take({ daemon, hot }) {
+    if (!Array.isArray(hot) || !hot.every((one) => typeof one?.channel === 'string' && Number.isFinite(one.perSecond))) return;
     this.#told.set(daemon, { hot, at: performance.now() });
     this.draw();
   }
