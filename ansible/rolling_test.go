@@ -168,7 +168,7 @@ func testRollingRestartLeavesSmallHosts(t *testing.T, l *lab, inventory string) 
 }
 
 // testRollingRestartStops has a host not start again. That one stays out of service, the other one is left alone, and cannot be restarted
-// as long as it is the only one; then the host is mended and put back.
+// as long as it is the only one; then the host is mended and put back. A daemon that ends in between leaves a host that is named, too.
 func testRollingRestartStops(t *testing.T, l *lab, inventory string) {
 	first, second := l.machines[0], l.machines[1]
 	before := l.nginx(t)
@@ -191,6 +191,13 @@ func testRollingRestartStops(t *testing.T, l *lab, inventory string) {
 	}
 	l.mustPlay(t, "-i", inventory, "drain.yml", "-e", "host="+first.name, "-e", "back=true")
 	l.mustPlay(t, "-i", inventory, "verify.yml")
+
+	// And a daemon that ends while a host is out of service.
+	first.write("/etc/systemd/system/nginx.service.d/zz-deadly.conf", "[Service]\nExecStartPre=+/bin/systemctl stop --no-block pushglue\n")
+	first.run("systemctl daemon-reload")
+	l.mustStop(t, "push1 is well, but not back in service: it refuses readers. See why pushglue hosts fails on push1", "-i", inventory, "rolling-restart.yml")
+	first.run("rm /etc/systemd/system/nginx.service.d/zz-deadly.conf; systemctl daemon-reload; systemctl start pushglue")
+	l.mustPlay(t, "-i", inventory, "drain.yml", "-e", "host="+first.name, "-e", "back=true")
 }
 
 // testDrain takes a host out of service: no reader is left there, it gets messages all the same, and everything is as before when it
