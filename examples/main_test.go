@@ -34,15 +34,15 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// startDaemon starts a daemon's binary between a Redis and a push host.
-func startDaemon(t *testing.T, binary, pipelines string, store *service.Redis, host *service.Nginx) {
+// startDaemon starts a daemon's binary between a Redis and a push host, with more settings if need be.
+func startDaemon(t *testing.T, binary, pipelines string, store *service.Redis, host *service.Nginx, more ...string) {
 	t.Helper()
-	service.StartDaemon(t, []string{
+	service.StartDaemon(t, append([]string{
 		"PUSHGLUE_HTTP_ADDR=",
 		"PUSHGLUE_ANONYMIZE_KEY=a key of the tests",
 		"PUSHGLUE_PIPELINES=" + pipelines,
 		"PUSHGLUE_REDIS_URL=" + store.URL(),
 		"PUSHGLUE_PUSH_HOSTS=" + host.InternalURL(),
 		"GORACE=atexit_sleep_ms=0",
-	}, binary, "run")
+	}, more...), binary, "run")
 }

@@ -8,19 +8,12 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"pushglue"
-	"pushglue/cmd/pushglue/demo/forum"
-	"pushglue/cmd/pushglue/web"
-	"pushglue/glue/gluetest/service"
 	"pushglue/glue/gluetest/site"
-	"pushglue/glue/thoonk"
 )
 
 // TestTheDemosThread holds the demo, whose push host is embedded, to what readers of a thread expect.
@@ -101,66 +94,4 @@ func (d *door) open() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.opening, d.cut = context.WithCancel(context.Background())
-}
-
-// TestAThreadBehindNginx holds the demo's application, the daemon and a push host of each module to what readers of a thread expect.
-func TestAThreadBehindNginx(t *testing.T) {
-	for _, module := range []string{service.Nchan, service.PushStream} {
-		t.Run(module, func(t *testing.T) {
-			host := service.StartNginx(t, module)
-			store := service.StartRedis(t)
-			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PUSH_MODULE="+module, "PUSH_HOSTS="+host.InternalURL(), "PIPELINES="+threadPipelines(t))...)
-			address := startForum(t, store, host.PublicURL())
-			site.TestThread(t, site.Site{URL: address, Thread: "1", Hosts: []string{host.PublicURL()}, Stop: host.Stop, Start: host.Start})
-			daemon.Stop()
-		})
-	}
-}
-
-// threadPipelines returns the path of the pipelines file that docs/thread.md shows.
-func threadPipelines(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/thread.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), "```yaml\n")
-	file, _, _ := strings.Cut(rest, "```")
-	path := filepath.Join(t.TempDir(), "pipelines.yml")
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// startForum serves the demo's application and the pages for readers, and returns the site's URL.
-func startForum(t *testing.T, store *service.Redis, hosts ...string) string {
-	t.Helper()
-	feed, err := thoonk.NewFeed(store.Client(t), "comments", thoonk.ThoonkPy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(ctx context.Context, _ string, payload []byte) error {
-		_, err := feed.Put(ctx, [][]byte{payload}, thoonk.PutOptions{})
-		return err
-	}
-	application, err := forum.New(forum.Config{Put: put, Threads: []forum.Thread{{Forum: "test", Thread: "1"}}, Hosts: hosts})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/api/", application.Handler())
-	mux.Handle("/", http.FileServerFS(pushglue.WWW()))
-	server := httptest.NewServer(web.Secure(mux, slices.Concat(hosts, sockets(hosts))...))
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-// sockets returns the origins of WebSockets, which a Content-Security-Policy names by themselves.
-func sockets(hosts []string) []string {
-	list := slices.Clone(hosts)
-	for i, host := range list {
-		list[i] = "ws" + strings.TrimPrefix(host, "http")
-	}
-	return list
 }
