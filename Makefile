@@ -22,10 +22,10 @@ READERS ?= 200000
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
-.PHONY: help build test deps lint vuln demo bench crowd faults machines fuzz golden clean
+.PHONY: help build test deps lint vuln demo bench crowd faults machines e2e fuzz golden clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the static binary: bin/pushglue
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/pushglue ./cmd/pushglue
@@ -76,6 +76,14 @@ faults: deps ## kill, cut off and fill up every part under load, for some 20 min
 # As root, with PUSH_STREAM_MODULE on push-stream too.
 machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in some half an hour (a short form is part of test)
 	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long
+
+# What docker-compose.yml is called with, and which services of its profile monitoring are tested, with their images from elsewhere.
+COMPOSE    ?= docker-compose
+MONITORING ?= prometheus,grafana
+
+e2e: ## bring docker-compose.yml up, use it as people do, take it down again: needs Docker and Chromium, some 5 minutes the first time
+	mkdir -p artifacts
+	go test -v -tags e2e -timeout 30m -count 1 -run '$(or $(RUN),TestE2E)' -artifacts -outputdir artifacts ./compose -args -compose '$(COMPOSE)' -monitoring '$(MONITORING)'
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \
