@@ -6,10 +6,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
 
 # What the tests run beside Go: a real nginx with Nchan, a real Redis, a real browser, a real terminal, machines that Ansible sets up,
-# Prometheus's promtool; the race detector needs a C compiler.
+# Prometheus's promtool, applications in Django and Node that put jobs; the race detector needs a C compiler.
 # Where they come from elsewhere than from apt, `make test PACKAGES=` skips the check.
 PACKAGES ?= nginx libnginx-mod-nchan libnginx-mod-http-set-misc redis-server chromium tmux openssl gcc libc6-dev iproute2 libfaketime \
-           ansible ansible-lint debootstrap systemd-container openssh-client prometheus
+           ansible ansible-lint debootstrap systemd-container openssh-client prometheus \
+           python3-django python3-redis nodejs node-redis
 INSTALL   = apt-get install -y --no-install-recommends
 
 # What `make bench` measures, and which scenarios `make faults` plays: parts of tests, such as TestPerformance/latency or
@@ -22,13 +23,26 @@ READERS ?= 200000
 # What `make faults` draws its faults from. 0 is another one each time, which a failure prints.
 SEED ?= 0
 
-.PHONY: help build test deps lint vuln demo bench crowd faults machines e2e fuzz golden clean
+# A file with stages of one's own, which is built in the place of stages/own.go: docs/stages.md. Its tests are in the file beside it
+# whose name ends in _test.go.
+STAGES     ?=
+STAGE_TESTS = $(wildcard $(STAGES:.go=_test.go))
+overlay     = $(if $(STAGES),-overlay <(echo '{"Replace":{"$(CURDIR)/stages/own.go":"$(abspath $(STAGES))"$(if $(STAGE_TESTS),$(comma)"$(CURDIR)/stages/own_test.go":"$(abspath $(STAGE_TESTS))")}}'))
+comma      := ,
+
+# Where the binary goes.
+BIN ?= bin/pushglue
+
+.PHONY: help build stages test deps lint vuln demo bench crowd faults machines e2e fuzz golden clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## the static binary: bin/pushglue
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/pushglue ./cmd/pushglue
+build: ## the static binary: bin/pushglue; STAGES=FILE: with stages of your own
+	CGO_ENABLED=0 go build $(overlay) -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pushglue
+
+stages: ## test the stages of your own: STAGES=FILE
+	go test $(overlay) -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(STAGE_TESTS) | paste -sd'|'))$$" ./stages
 
 test: deps ## every test, with the race detector; screenshots go to artifacts/
 	mkdir -p artifacts

@@ -3,6 +3,7 @@ package stages
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ type Options func(into any) error
 
 // Constructors has every stage's constructor under the name that pipelines files use.
 // A constructor checks its options and does no work besides reading keys and schemas.
-var Constructors = map[string]func(Options) (glue.Stage, error){
+var Constructors = with(own, map[string]func(Options) (glue.Stage, error){
 	"anonymize":   newAnonymize,
 	"assert":      newAssert,
 	"darkesttime": newDarkesttime,
@@ -30,6 +31,12 @@ var Constructors = map[string]func(Options) (glue.Stage, error){
 	"route":       newRoute,
 	"sanitize":    newSanitize,
 	"split":       newSplit,
+})
+
+// with adds constructors to others, in whose place they come if they have their names.
+func with(added, constructors map[string]func(Options) (glue.Stage, error)) map[string]func(Options) (glue.Stage, error) {
+	maps.Copy(constructors, added)
+	return constructors
 }
 
 // ObjectUser is a stage that may need the parsed body, so that a stage which gives one must

@@ -58,6 +58,15 @@ PUSH_HOSTS = words("PUSH_HOSTS")
 # The directory of the pages, and of the JavaScript module with which they read messages.
 PAGES_DIRECTORY = Path(os.environ.get("PAGES_DIRECTORY", BASE_DIR.parent.parent / "nginx" / "www")).absolute()
 
+# What the pages may load and ask: only what is theirs, and the push hosts. Nothing that visitors wrote runs, or tells other sites who reads.
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:",
+        " ".join(["connect-src 'self'", *PUSH_HOSTS, *(host.replace("http", "ws", 1) for host in PUSH_HOSTS)]),
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ]
+)
+
 INSTALLED_APPS = ["outbox", "comments"]
 # There are no forms and no CsrfViewMiddleware: what changes something takes application/json alone, which pages of other
 # sites cannot send, and the cookie is SameSite=Lax.

@@ -18,6 +18,7 @@ def page(request, name):
         name += "index.html"
     response = serve(request, name, settings.PAGES_DIRECTORY)
     response.headers["Cache-Control"] = "no-cache"  # ask whether it is still the newest
+    response.headers["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
     return response
 
 
