@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"pushglue"
+	"pushglue/glue/gluetest/browser"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/thoonk"
 )
@@ -39,15 +40,11 @@ source.onopen = () => { document.body.id = 'open'; };
 func startReaderPage(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	for path, file := range map[string]struct{ kind, text string }{
-		"GET /{$}":         {"text/html", readerPage},
-		"GET /pushglue.js": {"text/javascript", string(pushglue.Client)},
-	} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", file.kind)
-			_, _ = w.Write([]byte(file.text)) // the browser left
-		})
-	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(readerPage)) // the browser left
+	})
+	mux.Handle("GET /pushglue.js", http.FileServerFS(pushglue.WWW()))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL
@@ -62,10 +59,10 @@ type received struct {
 
 // messages returns what a reader page has got.
 func (p *tab) messages() []received {
-	p.t.Helper()
+	p.T.Helper()
 	var list []received
 	if err := json.Unmarshal([]byte(evaluate[string](p, "JSON.stringify(got)")), &list); err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	return list
 }
@@ -74,7 +71,7 @@ func (p *tab) messages() []received {
 func openReader(t *testing.T, open func(address string) *tab, base, stream string) *tab {
 	t.Helper()
 	p := open(base + "/?stream=" + url.QueryEscape(stream))
-	p.until("the stream is open", `document.body.id === 'open'`)
+	p.Until("the stream is open", `document.body.id === 'open'`)
 	return p
 }
 
@@ -82,13 +79,13 @@ func openReader(t *testing.T, open func(address string) *tab, base, stream strin
 // push host, and reads with the shipped module in a real browser.
 func TestCoalescingInABrowser(t *testing.T) {
 	const jobs = 1500
-	browser := startBrowser(t)
+	chromium := browser.Start(t)
 	for _, module := range []string{service.Nchan, service.PushStream} {
 		t.Run(module, func(t *testing.T) {
 			host := service.StartNginx(t, module)
 			store := service.StartRedis(t)
 			base := startReaderPage(t)
-			open := func(address string) *tab { return newTab(browser, t, address, false) }
+			open := func(address string) *tab { return newTab(chromium, t, address) }
 			all := openReader(t, open, base, host.PublicURL()+"/subscribe/thread:17")
 			posts := openReader(t, open, base, host.PublicURL()+"/subscribe/posts:17")
 			secret := openReader(t, open, base, host.PublicURL()+"/subscribe/secret:17")
@@ -103,7 +100,7 @@ func TestCoalescingInABrowser(t *testing.T) {
 			}
 			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PUSH_MODULE="+module, "PUSH_HOSTS="+host.InternalURL(),
 				"PIPELINES=../../testdata/pipelines/good/coalesce.yml")...)
-			all.until("all messages are there", fmt.Sprintf("got.length >= %d", jobs))
+			all.Until("all messages are there", fmt.Sprintf("got.length >= %d", jobs))
 			sums := daemon.Stop()
 
 			all.checkMessages(want)
@@ -148,64 +145,64 @@ func threadJobs(n int) (payloads [][]byte, want []received) {
 
 // checkMessages makes sure that a page got these messages: each once, in order, unchanged, most of them together.
 func (p *tab) checkMessages(want []received) {
-	p.t.Helper()
+	p.T.Helper()
 	got := p.messages()
 	if len(got) != len(want) {
-		p.t.Errorf("got %d messages, want %d", len(got), len(want))
+		p.T.Errorf("got %d messages, want %d", len(got), len(want))
 	}
 	for i := range min(len(got), len(want)) {
 		if got[i].ID != want[i].ID || got[i].Type != want[i].Type || !bytes.Equal(got[i].Data, want[i].Data) {
-			p.t.Fatalf("message %d is %s %s %s, want %s %s %s", i, got[i].ID, got[i].Type, got[i].Data, want[i].ID, want[i].Type, want[i].Data)
+			p.T.Fatalf("message %d is %s %s %s, want %s %s %s", i, got[i].ID, got[i].Type, got[i].Data, want[i].ID, want[i].Type, want[i].Data)
 		}
 	}
 	if events := evaluate[int](p, "events"); events > len(want)/10 {
-		p.t.Errorf("%d messages came in %d events", len(want), events)
+		p.T.Errorf("%d messages came in %d events", len(want), events)
 	}
 }
 
 // checkSecrets makes sure that a page got all messages, encrypted.
 func (p *tab) checkSecrets(want []received) {
-	p.t.Helper()
-	p.until("all secrets are there", fmt.Sprintf("got.length >= %d", len(want)))
+	p.T.Helper()
+	p.Until("all secrets are there", fmt.Sprintf("got.length >= %d", len(want)))
 	for i, m := range p.messages() {
 		var jwe string
 		if err := json.Unmarshal(m.Data, &jwe); err != nil {
-			p.t.Fatalf("message %d is no text: %s", i, m.Data)
+			p.T.Fatalf("message %d is no text: %s", i, m.Data)
 		}
 		var plain struct{ Message string }
 		if err := json.Unmarshal([]byte(decrypted(jwe)), &plain); err != nil || plain.Message != fmt.Sprintf(`<b>"ä" %d</b>`, i) {
-			p.t.Fatalf("message %d is %s, %v", i, decrypted(jwe), err)
+			p.T.Fatalf("message %d is %s, %v", i, decrypted(jwe), err)
 		}
 	}
 }
 
 // checkLatest makes sure that a page got n of these messages, each once, in order, the last of each post among them.
 func (p *tab) checkLatest(want []received, n int64) {
-	p.t.Helper()
-	p.until("all posts are there", fmt.Sprintf("got.length >= %d", n))
+	p.T.Helper()
+	p.Until("all posts are there", fmt.Sprintf("got.length >= %d", n))
 	got := p.messages()
 	last := -1
 	for _, m := range got {
 		i := slices.IndexFunc(want, func(w received) bool { return w.ID == m.ID })
 		if i <= last || !bytes.Equal(m.Data, want[i].Data) || m.Type != want[i].Type {
-			p.t.Fatalf("got %s %s behind message %d", m.ID, m.Data, last)
+			p.T.Fatalf("got %s %s behind message %d", m.ID, m.Data, last)
 		}
 		last = i
 	}
 	for _, w := range want[len(want)-7:] {
 		if !slices.ContainsFunc(got, func(m received) bool { return m.ID == w.ID }) {
-			p.t.Errorf("%s, the last one of its post, is lost", w.ID)
+			p.T.Errorf("%s, the last one of its post, is lost", w.ID)
 		}
 	}
 	if int64(len(got)) != n {
-		p.t.Errorf("got %d, published %d", len(got), n)
+		p.T.Errorf("got %d, published %d", len(got), n)
 	}
 }
 
 // TestUnpack gives the module events as a browser makes them.
 func TestUnpack(t *testing.T) {
-	p := newTab(startBrowser(t), t, startReaderPage(t)+"/?stream=none", false)
-	p.until("the module is loaded", `window.unpack`)
+	p := newTab(browser.Start(t), t, startReaderPage(t)+"/?stream=none")
+	p.Until("the module is loaded", `window.unpack`)
 	for _, test := range []struct{ kind, id, data, want string }{
 		{"post_save", "7", `{"id":"c7","a":1}`, `[{"id":"c7","type":"post_save","data":{"id":"c7","a":1}}]`},
 		{"post_save", "1:0", `{"id":7}`, `[{"id":"7","type":"post_save","data":{"id":7}}]`},
@@ -252,7 +249,7 @@ func TestUnpack(t *testing.T) {
 
 // unpack returns what a call makes of an event, as JSON.
 func (p *tab) unpack(call, kind, id, data string) string {
-	p.t.Helper()
+	p.T.Helper()
 	return evaluate[string](p, fmt.Sprintf(`(() => {
 		const event = new MessageEvent(%q, { lastEventId: %q, data: %q });
 		return JSON.stringify(%s);
@@ -262,8 +259,8 @@ func (p *tab) unpack(call, kind, id, data string) string {
 // TestTheDemosPageTakesCoalescedMessages lets the page's stream believe that the push host has sent some.
 func TestTheDemosPageTakesCoalescedMessages(t *testing.T) {
 	demo := startDemo(t, "--for", "1h")
-	p := openTab(startBrowser(t), t, demo.url, false)
-	p.do(chromedp.Evaluate[chromedp.Void](`(async () => {
+	p := openTab(browser.Start(t), t, demo.url)
+	p.Do(chromedp.Evaluate[chromedp.Void](`(async () => {
 		const { Stream } = await import('/stream.js');
 		window.taken = [];
 		window.EventSource = class extends EventTarget {
@@ -276,7 +273,7 @@ func TestTheDemosPageTakesCoalescedMessages(t *testing.T) {
 		send('coalesced', [{ id: 'a', type: 'post_save', data: { id: 'a', post: 1 } }, { id: 'x', type: 'other', data: {} }, { id: 'b', type: 'post_delete', data: { id: 'b', post: 1 } }]);
 		send('post_save', { id: 'c', post: 2 });
 	})()`))
-	p.until("the messages are taken", `window.taken?.length >= 3`)
+	p.Until("the messages are taken", `window.taken?.length >= 3`)
 	if got := evaluate[string](p, "taken.join()"); got != "post_save a 1,post_delete b 1,post_save c 2" {
 		t.Errorf("took %s", got)
 	}

@@ -3,30 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"pushglue/glue/gluetest/browser"
 )
 
 // TestDemoInABrowser uses the demo's page in two tabs of a real browser. One of them ignores the
 // page's Content-Security-Policy, so that it is the stage sanitize which must protect it.
 func TestDemoInABrowser(t *testing.T) {
 	demo := startDemo(t, "--for", "1h")
-	browser := startBrowser(t)
-	plain := openTab(browser, t, demo.url, false)
-	bare := openTab(browser, t, demo.url, true)
+	chromium := browser.Start(t)
+	plain := openTab(chromium, t, demo.url)
+	bare := openTab(chromium, t, demo.url, browser.BypassCSP)
 	tabs := map[string]*tab{"plain": plain, "without CSP": bare}
 
 	// A comment from one tab reaches both.
@@ -34,11 +25,11 @@ func TestDemoInABrowser(t *testing.T) {
 	const greeting = "Hello from one tab & <b>the other</b>"
 	plain.post("Ann & <i>Bo</i>", greeting)
 	for name, tab := range tabs {
-		tab.until(name+" shows the comment", `[...document.querySelectorAll('#thread .post')].some((p) =>
+		tab.Until(name+" shows the comment", `[...document.querySelectorAll('#thread .post')].some((p) =>
 			p.querySelector('.meta b').textContent === 'Ann & Bo' && p.querySelector('.text').innerHTML === 'Hello from one tab &amp; <b>the other</b>')`)
 	}
-	plain.until("the tab tells how long it took", `/was back here after [0-9.]+ (µs|ms|s)\.$/.test(document.getElementById('posted').textContent)`)
-	plain.until("the tab knows its own", `document.querySelector('.post.own')`)
+	plain.Until("the tab tells how long it took", `/was back here after [0-9.]+ (µs|ms|s)\.$/.test(document.getElementById('posted').textContent)`)
+	plain.Until("the tab knows its own", `document.querySelector('.post.own')`)
 	if now := evaluate[float64](plain, threadTop); now != place {
 		t.Errorf("the note moved the thread from %g to %g", place, now)
 	}
@@ -46,8 +37,8 @@ func TestDemoInABrowser(t *testing.T) {
 	// An attack reaches both as well, defused.
 	plain.post("Mallory", `marker <script>window.pwned=1</script><img src=x onerror="window.pwned=1"><a href="javascript:window.pwned=1">link</a><b id="ledger">id</b>`)
 	for name, tab := range tabs {
-		tab.until(name+" shows the comment", `[...document.querySelectorAll('#thread .text')].some((e) => e.textContent.startsWith('marker'))`)
-		tab.until(name+" has tried to load the picture", `document.querySelector('#thread img.broken')`)
+		tab.Until(name+" shows the comment", `[...document.querySelectorAll('#thread .text')].some((e) => e.textContent.startsWith('marker'))`)
+		tab.Until(name+" has tried to load the picture", `document.querySelector('#thread img.broken')`)
 		if found := evaluate[string](tab, offences); found != "" {
 			t.Errorf("%s: the thread contains %s", name, found)
 		}
@@ -63,7 +54,7 @@ func TestDemoInABrowser(t *testing.T) {
 		`<img src=x>`:               "(only a picture, which does not load)",
 	} {
 		plain.post("Nobody", message)
-		plain.until("the page says "+want, fmt.Sprintf(`[...document.querySelectorAll('#thread .post')].some((p) =>
+		plain.Until("the page says "+want, fmt.Sprintf(`[...document.querySelectorAll('#thread .post')].some((p) =>
 			p.querySelector('.meta b').textContent === 'Nobody' && p.querySelector('.remark').textContent === %q)`, want))
 	}
 	if evaluate[bool](plain, `[...document.querySelectorAll('#thread .post')].some((p) => p.querySelector('.text').innerText.trim() && p.querySelector('.remark').textContent)`) {
@@ -72,17 +63,17 @@ func TestDemoInABrowser(t *testing.T) {
 
 	// What happened to it is there to see.
 	plain.post("Mallory", `marker <img src=x onerror="window.pwned=1">`)
-	plain.until("the inspector shows what sanitize removed", `document.querySelector('#inspector h3').textContent.startsWith('sanitize job visitor-5')
+	plain.Until("the inspector shows what sanitize removed", `document.querySelector('#inspector h3').textContent.startsWith('sanitize job visitor-5')
 		&& document.querySelector('.diff .removed')?.textContent.includes('onerror')
 		&& !document.querySelector('.diff .added')?.textContent.includes('onerror')`)
-	plain.do(chromedp.Click(chromedp.Search(`//*[@id="way"]/button[span="encrypt"]`)))
-	plain.until("the page decrypts", `document.querySelector('.jwe') && document.querySelector('.sealed .diff')?.textContent.includes('marker')`)
-	plain.until("who has the key reads the whole comment", `[...document.querySelectorAll('.sealed .added')].map((e) => e.textContent).join().match(/"visitor:Mallory".*"visitor@example.org".*"192.0.2.1".*/)`)
-	plain.until("the last jobs are listed", `document.querySelectorAll('#jobs button').length === 12`)
+	plain.Do(chromedp.Click(chromedp.Search(`//*[@id="way"]/button[span="encrypt"]`)))
+	plain.Until("the page decrypts", `document.querySelector('.jwe') && document.querySelector('.sealed .diff')?.textContent.includes('marker')`)
+	plain.Until("who has the key reads the whole comment", `[...document.querySelectorAll('.sealed .added')].map((e) => e.textContent).join().match(/"visitor:Mallory".*"visitor@example.org".*"192.0.2.1".*/)`)
+	plain.Until("the last jobs are listed", `document.querySelectorAll('#jobs button').length === 12`)
 	useTheKeyboard(plain)
 	postInAHurry(plain)
 	for name, tab := range tabs {
-		tab.until(name+": the ledger balances", `document.getElementById('badge').dataset.state === 'good'`)
+		tab.Until(name+": the ledger balances", `document.getElementById('badge').dataset.state === 'good'`)
 		if evaluate[bool](tab, `document.querySelector('.mark.wrong') !== null`) {
 			t.Errorf("%s: an account does not balance", name)
 		}
@@ -90,18 +81,18 @@ func TestDemoInABrowser(t *testing.T) {
 	if evaluate[bool](plain, `document.querySelector('.talk .account, #thread [id]') !== null || document.querySelector('.books .account') === null`) {
 		t.Error("a comment took the place of a part of the page")
 	}
-	plain.screenshot("demo.png")
+	plain.Screenshot("demo.png")
 
 	// The end.
 	demo.stop()
-	plain.until("the tab tells that the stream is lost", `document.getElementById('state').dataset.state === 'lost'`)
-	plain.until("the numbers are of the past", `document.body.matches('.past') && /^as of .*[0-9]/.test(document.getElementById('past').innerText)
+	plain.Until("the tab tells that the stream is lost", `document.getElementById('state').dataset.state === 'lost'`)
+	plain.Until("the numbers are of the past", `document.body.matches('.past') && /^as of .*[0-9]/.test(document.getElementById('past').innerText)
 		&& document.getElementById('past-sums').innerText.includes('the stream broke off at')`)
-	plain.do(chromedp.SendKeys(chromedp.ID("message"), "too late"), chromedp.Click(chromedp.CSS("#composer button[type=submit]")))
-	plain.until("the tab tells that nobody answers", `document.getElementById('posted').textContent.startsWith('The demo does not answer.')`)
-	plain.screenshot("demo-ended.png")
+	plain.Do(chromedp.SendKeys(chromedp.ID("message"), "too late"), chromedp.Click(chromedp.CSS("#composer button[type=submit]")))
+	plain.Until("the tab tells that nobody answers", `document.getElementById('posted').textContent.startsWith('The demo does not answer.')`)
+	plain.Screenshot("demo-ended.png")
 	for name, tab := range tabs {
-		tab.check(name, demo.url)
+		tab.Check(name, demo.url)
 	}
 }
 
@@ -126,8 +117,8 @@ func controlTheAttack(t *testing.T, plain, bare *tab) {
 		document.body.append(e);
 	})()`
 	for _, tab := range []*tab{plain, bare} {
-		tab.do(chromedp.Evaluate[chromedp.Void](attack))
-		tab.until("the control has failed to load", `window.tried === 1`)
+		tab.Do(chromedp.Evaluate[chromedp.Void](attack))
+		tab.Until("the control has failed to load", `window.tried === 1`)
 	}
 	if evaluate[bool](plain, `'control' in window`) {
 		t.Error("the page's Content-Security-Policy lets inline scripts run")
@@ -139,24 +130,24 @@ func controlTheAttack(t *testing.T, plain, bare *tab) {
 
 // useTheKeyboard walks through the list of jobs, which holds still meanwhile and goes on after that.
 func useTheKeyboard(p *tab) {
-	p.t.Helper()
+	p.T.Helper()
 	const place = `[...document.querySelectorAll('#jobs button')].indexOf(document.activeElement)`
-	p.do(chromedp.SendKeys(chromedp.CSS("#jobs button"), kb.Tab))
-	p.until("the list is held", `!document.getElementById('held').hidden`)
+	p.Do(chromedp.SendKeys(chromedp.CSS("#jobs button"), kb.Tab))
+	p.Until("the list is held", `!document.getElementById('held').hidden`)
 	first := evaluate[int](p, place)
-	p.do(chromedp.KeyEvent(kb.Tab))
-	p.until("the next job has the focus", fmt.Sprintf("%d > 0 && %s === %d", first, place, first+1))
-	p.do(chromedp.Evaluate[chromedp.Void](`window.newest = document.querySelector('#jobs button').dataset.job, document.activeElement.blur()`))
-	p.until("the list goes on", `document.getElementById('held').hidden && document.querySelector('#jobs button').dataset.job !== newest`)
+	p.Do(chromedp.KeyEvent(kb.Tab))
+	p.Until("the next job has the focus", fmt.Sprintf("%d > 0 && %s === %d", first, place, first+1))
+	p.Do(chromedp.Evaluate[chromedp.Void](`window.newest = document.querySelector('#jobs button').dataset.job, document.activeElement.blur()`))
+	p.Until("the list goes on", `document.getElementById('held').hidden && document.querySelector('#jobs button').dataset.job !== newest`)
 	if evaluate[bool](p, `document.querySelector('#jobs .bar').getAttribute('aria-hidden') !== 'true'`) {
-		p.t.Error("the bars are read out")
+		p.T.Error("the bars are read out")
 	}
 }
 
 // postInAHurry submits a comment twice, and types on before the answer comes.
 func postInAHurry(p *tab) {
-	p.t.Helper()
-	p.do(chromedp.Evaluate[chromedp.Void](`(() => {
+	p.T.Helper()
+	p.Do(chromedp.Evaluate[chromedp.Void](`(() => {
 		const [form, message] = ['composer', 'message'].map((id) => document.getElementById(id));
 		message.value = 'once';
 		form.requestSubmit();
@@ -164,160 +155,49 @@ func postInAHurry(p *tab) {
 		message.value = 'typed meanwhile';
 	})()`))
 	const once = `[...document.querySelectorAll('#thread .own .text')].filter((e) => e.textContent === 'once').length`
-	p.until("the comment is there", once)
-	p.until("the answer is there", `document.getElementById('posted').textContent.includes('was back here')`)
+	p.Until("the comment is there", once)
+	p.Until("the answer is there", `document.getElementById('posted').textContent.includes('was back here')`)
 	if evaluate[string](p, `document.getElementById('message').value`) != "typed meanwhile" {
-		p.t.Error("what was typed is lost")
+		p.T.Error("what was typed is lost")
 	}
-	p.do(chromedp.Evaluate[chromedp.Void](`document.getElementById('message').value = ''`))
+	p.Do(chromedp.Evaluate[chromedp.Void](`document.getElementById('message').value = ''`))
 	p.post("Ann", "after it")
-	p.until("the next comment is there", `[...document.querySelectorAll('#thread .text')].some((e) => e.textContent === 'after it')`)
+	p.Until("the next comment is there", `[...document.querySelectorAll('#thread .text')].some((e) => e.textContent === 'after it')`)
 	if n := evaluate[int](p, once); n != 1 {
-		p.t.Errorf("the comment is there %d times", n)
+		p.T.Errorf("the comment is there %d times", n)
 	}
-}
-
-// startBrowser starts Chromium without a window. It ends with the test.
-func startBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("%v: install it with apt-get install chromium, or make deps", err)
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, closeBrowser := chromedp.NewContext(ctx)
-	t.Cleanup(closeBrowser)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return ctx
 }
 
 // tab is a page in a browser.
-type tab struct {
-	t   *testing.T
-	ctx context.Context
-
-	mu       sync.Mutex
-	requests []string // URLs
-	failures []string // errors of the page's scripts
-
-	complaints []string // errors in the console, but for answers that are errors
-}
+type tab struct{ *browser.Tab }
 
 // openTab opens the demo's page and waits until its stream is open.
-func openTab(browser context.Context, t *testing.T, address string, bypassCSP bool) *tab {
+func openTab(chromium context.Context, t *testing.T, address string, opts ...browser.Option) *tab {
 	t.Helper()
-	p := newTab(browser, t, address, bypassCSP)
-	p.until("the stream is open", `document.getElementById('state').dataset.state === 'live'`)
+	p := newTab(chromium, t, address, opts...)
+	p.Until("the stream is open", `document.getElementById('state').dataset.state === 'live'`)
 	return p
 }
 
 // newTab opens the page at an address.
-func newTab(browser context.Context, t *testing.T, address string, bypassCSP bool) *tab {
+func newTab(chromium context.Context, t *testing.T, address string, opts ...browser.Option) *tab {
 	t.Helper()
-	ctx, closeTab := chromedp.NewContext(browser)
-	t.Cleanup(closeTab)
-	p := &tab{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, p.note); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := chromedp.Call(ctx, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: bypassCSP}); err != nil {
-		t.Fatal(err)
-	}
-	p.do(chromedp.EmulateViewport(1280, 1400), chromedp.Navigate(address))
-	return p
-}
-
-func (p *tab) note(event any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch e := event.(type) {
-	case *network.EventRequestWillBeSent:
-		p.requests = append(p.requests, e.Request.URL)
-	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
-			p.complaints = append(p.complaints, e.Entry.Text)
-		}
-	case *runtime.EventExceptionThrown:
-		p.failures = append(p.failures, e.ExceptionDetails.Text+" "+e.ExceptionDetails.Exception.Description)
-	}
-}
-
-// do runs actions, each of which must work.
-func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		p.t.Fatal(err)
-	}
+	return &tab{browser.Open(chromium, t, address, opts...)}
 }
 
 // evaluate returns the value of a JavaScript expression.
 func evaluate[T any](p *tab, expression string) T {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		p.t.Fatalf("%s: %v", expression, err)
-	}
-	return value
-}
-
-// until waits until a JavaScript expression is true.
-func (p *tab) until(what, expression string) {
-	p.t.Helper()
-	eventually(p.t, what, func() bool { return evaluate[bool](p, "Boolean("+expression+")") })
+	p.T.Helper()
+	return browser.Evaluate[T](p.Tab, expression)
 }
 
 // post fills in the form and sends it.
 func (p *tab) post(author, message string) {
-	p.t.Helper()
-	p.do(
+	p.T.Helper()
+	p.Do(
 		chromedp.SetValue(chromedp.ID("author"), author),
 		chromedp.SendKeys(chromedp.ID("message"), message),
 		chromedp.Click(chromedp.CSS("#composer button[type=submit]")),
 	)
-	p.until("the comment is posted", `document.getElementById('message').value === ''`)
-}
-
-func (p *tab) screenshot(name string) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	path := filepath.Join(p.t.ArtifactDir(), name)
-	if err := os.WriteFile(path, picture, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Log("screenshot:", path)
-}
-
-// check makes sure that the tab asked nobody but these origins, and that its scripts had no error.
-func (p *tab) check(name string, origins ...string) {
-	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, request := range p.requests {
-		u, err := url.Parse(request)
-		if err != nil || u.Scheme != "data" && !slices.Contains(origins, u.Scheme+"://"+u.Host) {
-			p.t.Errorf("%s asked for %s", name, request)
-		}
-	}
-	if len(p.requests) < 10 {
-		p.t.Errorf("%s made only the requests %v: is this all?", name, p.requests)
-	}
-	if len(p.failures) > 0 {
-		p.t.Errorf("%s: errors of scripts: %s", name, strings.Join(p.failures, "\n"))
-	}
+	p.Until("the comment is posted", `document.getElementById('message').value === ''`)
 }

@@ -9,13 +9,11 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"pushglue/glue"
+	"pushglue/glue/gluetest/browser"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/thoonk"
 )
@@ -28,7 +26,7 @@ const operatorsToken = "0123456789abcdef-of-tests"
 func TestThePageInABrowser(t *testing.T) {
 	comments := loadComments(t, 1000)
 	path := shippedPipelines(t)
-	browser := startBrowser(t)
+	chromium := browser.Start(t)
 	for _, module := range []string{service.Nchan, service.PushStream} {
 		t.Run(module, func(t *testing.T) {
 			store := service.StartRedis(t)
@@ -41,22 +39,22 @@ func TestThePageInABrowser(t *testing.T) {
 			address := nobody(t)
 			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PIPELINES="+path, "PUSH_MODULE="+module, "PUSH_HOSTS="+one.InternalURL()+","+two.InternalURL(),
 				"HTTP_ADDR="+address, "HTTP_TOKEN="+operatorsToken, "METRICS_INTERVAL=500ms", "TRAFFIC_CHANNEL=traffic", "TRAFFIC_URL="+one.PublicURL()+"/subscribe/")...)
-			p := openPage(browser, t, "http://"+address)
-			p.until("two stalled jobs", `document.querySelectorAll('#stalled li').length === 2`)
+			p := openPage(chromium, t, "http://"+address)
+			p.Until("two stalled jobs", `document.querySelectorAll('#stalled li').length === 2`)
 			accessible(p)
 
 			stop := keepPutting(t, feed, comments[2:])
-			p.until("rates move at every joint", `(() => {
+			p.Until("rates move at every joint", `(() => {
 				const rates = [...document.querySelectorAll('.way .rate')];
 				return rates.length === 13 && rates.every((e) => parseFloat(e.textContent) > 0);
 			})()`)
-			p.until("a rate at the head", `parseFloat(document.getElementById('rate').textContent) > 0`)
-			p.until("hot threads and forums", `document.querySelector('#traffic [data-channel^="thread:"]') && document.querySelector('#traffic [data-channel^="forum:"]')`)
+			p.Until("a rate at the head", `parseFloat(document.getElementById('rate').textContent) > 0`)
+			p.Until("hot threads and forums", `document.querySelector('#traffic [data-channel^="thread:"]') && document.querySelector('#traffic [data-channel^="forum:"]')`)
 			if evaluate[bool](p, `[...document.querySelectorAll('#traffic li')].some((e) => !/^(thread|forum):/.test(e.dataset.channel))`) {
 				t.Error("the map has other channels than threads and forums")
 			}
-			p.until("readers of a host are seen", `[...document.querySelectorAll('#hosts tbody td:nth-child(4)')].some((e) => e.textContent === '1')`)
-			p.until("the sums agree", `document.getElementById('badge').dataset.state === 'good'`)
+			p.Until("readers of a host are seen", `[...document.querySelectorAll('#hosts tbody td:nth-child(4)')].some((e) => e.textContent === '1')`)
+			p.Until("the sums agree", `document.getElementById('badge').dataset.state === 'good'`)
 			pictures(p, module)
 
 			retry(p, stalled)
@@ -65,52 +63,39 @@ func TestThePageInABrowser(t *testing.T) {
 				return err == nil && len(entries) == 0
 			})
 			stop()
-			p.until("nothing flows", `[...document.querySelectorAll('.way .rate')].every((e) => e.textContent.startsWith('0/s'))`)
+			p.Until("nothing flows", `[...document.querySelectorAll('.way .rate')].every((e) => e.textContent.startsWith('0/s'))`)
 
 			gone := strings.TrimPrefix(two.InternalURL(), "http://")
 			two.Kill()
-			p.until("the host is red", `(() => {
+			p.Until("the host is red", `(() => {
 				const rows = [...document.querySelectorAll('#hosts tbody tr')].filter((e) => e.matches('.dead'));
 				const [r, g, b] = rows.length ? getComputedStyle(rows[0].cells[1]).color.match(/\d+/g) : [];
 				return rows.length === 1 && rows[0].textContent.startsWith('`+gone+`') && r > 2 * g && r > 2 * b;
 			})()`)
-			p.until("those who listen are told", fmt.Sprintf(`document.getElementById('news').textContent === 'Push host %s is down.'`, gone))
-			p.screenshot("page-" + module + "-dead-host.png")
+			p.Until("those who listen are told", fmt.Sprintf(`document.getElementById('news').textContent === 'Push host %s is down.'`, gone))
+			p.Screenshot("page-" + module + "-dead-host.png")
 			two.Start()
-			p.until("it is up again", `!document.querySelector('#hosts .dead') && document.getElementById('news').textContent.endsWith('is up again.')`)
+			p.Until("it is up again", `!document.querySelector('#hosts .dead') && document.getElementById('news').textContent.endsWith('is up again.')`)
 
 			daemon.Stop()
-			p.until("the daemon is gone", `document.getElementById('state').dataset.state === 'lost' && document.body.matches('.gone')`)
-			p.check("the page", "http://"+address, one.PublicURL())
-			p.quiet()
+			p.Until("the daemon is gone", `document.getElementById('state').dataset.state === 'lost' && document.body.matches('.gone')`)
+			p.Check("the page", "http://"+address, one.PublicURL())
+			p.Quiet()
 		})
 	}
 }
 
 // openPage opens the page of a daemon.
-func openPage(browser context.Context, t *testing.T, url string) *tab {
+func openPage(chromium context.Context, t *testing.T, url string) *tab {
 	t.Helper()
-	p := newTab(browser, t, url, false)
-	if _, err := chromedp.Call(p.ctx, log.Enable, cdp.Empty{}); err != nil {
-		t.Fatal(err)
-	}
+	p := newTab(chromium, t, url)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(evaluate[string](p, `document.body.innerText`))
 		}
 	})
-	p.until("the page is live", `document.getElementById('state').dataset.state === 'live'`)
+	p.Until("the page is live", `document.getElementById('state').dataset.state === 'live'`)
 	return p
-}
-
-// quiet makes sure that the console has no errors, such as what the page's policy forbids.
-func (p *tab) quiet() {
-	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, complaint := range p.complaints {
-		p.t.Errorf("the console says: %s", complaint)
-	}
 }
 
 // stallOn puts jobs on a feed, and stalls them.
@@ -139,41 +124,41 @@ func stallOn(t *testing.T, feed *thoonk.Feed, payloads ...string) []string {
 
 // retry retries the first job with the keyboard, first with a wrong token, and retracts the other one.
 func retry(p *tab, jobs []string) {
-	p.t.Helper()
+	p.T.Helper()
 	press := func(action, job string) {
-		p.t.Helper()
-		p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector('button[aria-label="%s job %s"]').focus()`, action, job)), chromedp.KeyEvent(kb.Enter))
-		p.until("it asks", `document.getElementById('ask').open`)
+		p.T.Helper()
+		p.Do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector('button[aria-label="%s job %s"]').focus()`, action, job)), chromedp.KeyEvent(kb.Enter))
+		p.Until("it asks", `document.getElementById('ask').open`)
 	}
 	press("Retry", jobs[0])
-	p.until("the token has the focus", `document.activeElement.id === 'token'`)
-	p.do(chromedp.KeyEvent(strings.Repeat("x", 20)), chromedp.KeyEvent(kb.Escape))
-	p.until("the dialog is closed", `!document.getElementById('ask').open`)
+	p.Until("the token has the focus", `document.activeElement.id === 'token'`)
+	p.Do(chromedp.KeyEvent(strings.Repeat("x", 20)), chromedp.KeyEvent(kb.Escape))
+	p.Until("the dialog is closed", `!document.getElementById('ask').open`)
 	press("Retry", jobs[0])
-	p.do(chromedp.KeyEvent(strings.Repeat("x", 20)), chromedp.KeyEvent(kb.Enter))
-	p.until("it is refused", `document.getElementById('changed').textContent.includes("needs the daemon's PUSHGLUE_HTTP_TOKEN")`)
+	p.Do(chromedp.KeyEvent(strings.Repeat("x", 20)), chromedp.KeyEvent(kb.Enter))
+	p.Until("it is refused", `document.getElementById('changed').textContent.includes("needs the daemon's PUSHGLUE_HTTP_TOKEN")`)
 	if evaluate[int](p, `document.querySelectorAll('#stalled li').length`) != 2 {
-		p.t.Error("a wrong token has changed something")
+		p.T.Error("a wrong token has changed something")
 	}
 	press("Retry", jobs[0])
-	p.do(chromedp.KeyEvent(operatorsToken), chromedp.KeyEvent(kb.Enter))
-	p.until("it is retried", `document.getElementById('changed').textContent.endsWith('is back on its feed.')`)
-	p.until("one is left", `document.querySelectorAll('#stalled li').length === 1`)
+	p.Do(chromedp.KeyEvent(operatorsToken), chromedp.KeyEvent(kb.Enter))
+	p.Until("it is retried", `document.getElementById('changed').textContent.endsWith('is back on its feed.')`)
+	p.Until("one is left", `document.querySelectorAll('#stalled li').length === 1`)
 	press("Retract", jobs[1])
-	p.do(chromedp.Click(chromedp.CSS("#ask-yes")))
-	p.until("it is retracted", `document.getElementById('changed').textContent.endsWith('is deleted.')`)
-	p.until("none is left", `document.querySelectorAll('#stalled li').length === 0`)
+	p.Do(chromedp.Click(chromedp.CSS("#ask-yes")))
+	p.Until("it is retracted", `document.getElementById('changed').textContent.endsWith('is deleted.')`)
+	p.Until("none is left", `document.querySelectorAll('#stalled li').length === 0`)
 	if evaluate[bool](p, `document.activeElement === document.body || localStorage.length > 0 || document.cookie !== ''`) {
-		p.t.Error("the focus is lost, or the token is kept for longer than it should be")
+		p.T.Error("the focus is lost, or the token is kept for longer than it should be")
 	}
 }
 
 // accessible makes sure that who does not see, or has no mouse, finds everything.
 func accessible(p *tab) {
-	p.t.Helper()
-	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	p.T.Helper()
+	tree, err := chromedp.Call(p.Ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 	if err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
 	found := map[string][]string{} // names by role
 	for _, n := range tree.Nodes {
@@ -191,23 +176,23 @@ func accessible(p *tab) {
 		"region": {"Push hosts", "Push hosts", "Stalled jobs", "The map of traffic", "The path", "Last warnings and errors"},
 	} {
 		if got := found[role]; len(got) != len(want) || role == "region" && !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
-			p.t.Errorf("%s: %q, want %q", role, got, want)
+			p.T.Errorf("%s: %q, want %q", role, got, want)
 		}
 	}
 	for _, role := range []string{"button", "link", "textbox", "group", "list"} {
 		if slices.Contains(found[role], "") {
-			p.t.Errorf("a %s has no name: %q", role, found[role])
+			p.T.Errorf("a %s has no name: %q", role, found[role])
 		}
 	}
 	if len(found["button"]) != 4 {
-		p.t.Errorf("buttons: %q", found["button"])
+		p.T.Errorf("buttons: %q", found["button"])
 	}
 	// From top to bottom, and each with an outline.
 	for _, want := range []string{"hosts-title", "Retry", "Retract", "Retry", "Retract"} {
-		p.do(chromedp.KeyEvent(kb.Tab))
+		p.Do(chromedp.KeyEvent(kb.Tab))
 		got := evaluate[string](p, `document.activeElement.getAttribute('aria-labelledby') ?? document.activeElement.textContent`)
 		if got != want || !evaluate[bool](p, `getComputedStyle(document.activeElement).outlineStyle === 'solid'`) {
-			p.t.Errorf("Tab leads to %q, want %q with an outline", got, want)
+			p.T.Errorf("Tab leads to %q, want %q with an outline", got, want)
 		}
 	}
 }
@@ -216,27 +201,17 @@ func text(v *accessibility.Value) string { return strings.Trim(string(v.Value), 
 
 // pictures are taken light, dark and on a phone, where nothing may be wider than the screen.
 func pictures(p *tab, module string) {
-	p.t.Helper()
-	p.screenshot("page-" + module + ".png")
-	media := func(name, value string) {
-		p.t.Helper()
-		features := []*emulation.MediaFeature{{Name: name, Value: value}}
-		if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
-			p.t.Fatal(err)
-		}
-	}
-	media("prefers-color-scheme", "dark")
-	p.screenshot("page-" + module + "-dark.png")
-	media("prefers-reduced-motion", "reduce")
-	p.until("nothing moves", `document.querySelector('.flowing') && document.getAnimations().length === 0`)
-	media("prefers-reduced-motion", "")
-	p.do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile))
-	p.until("the way goes down", `document.querySelector('.way.down')`)
-	if wide := evaluate[int](p, `document.documentElement.scrollWidth`); wide != 360 {
-		p.t.Errorf("on a phone the page is %d px wide", wide)
-	}
-	p.screenshot("page-" + module + "-phone.png")
-	p.do(chromedp.EmulateViewport(1280, 1400))
+	p.T.Helper()
+	p.Screenshot("page-" + module + ".png")
+	p.Media("prefers-color-scheme", "dark")
+	p.Screenshot("page-" + module + "-dark.png")
+	p.Media("prefers-reduced-motion", "reduce")
+	p.Until("nothing moves", `document.querySelector('.flowing') && document.getAnimations().length === 0`)
+	p.Media("prefers-reduced-motion", "")
+	p.Phone()
+	p.Until("the way goes down", `document.querySelector('.way.down')`)
+	p.Screenshot("page-" + module + "-phone.png")
+	p.Do(chromedp.EmulateViewport(1280, 1400))
 }
 
 // keepPutting puts comments until stop is called.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"pushglue/glue/gluetest/browser"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/thoonk"
 )
@@ -79,7 +80,7 @@ window.touch = () => {
 
 // TestNoScriptOfAMessageRuns has a real browser insert sanitised messages from a real stream.
 func TestNoScriptOfAMessageRuns(t *testing.T) {
-	browser := startBrowser(t)
+	chromium := browser.Start(t)
 	host, store := service.StartNginx(t, service.Nchan), service.StartRedis(t)
 	workdir(t, attackPipelines)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,8 +94,8 @@ func TestNoScriptOfAMessageRuns(t *testing.T) {
 	t.Cleanup(server.Close)
 	pages := map[string]*tab{}
 	for _, channel := range []string{"clean", "dirty"} {
-		pages[channel] = newTab(browser, t, server.URL+"/?stream="+url.QueryEscape(host.PublicURL()+"/subscribe/"+channel), false)
-		pages[channel].until("the stream is open", `document.body.id === 'open'`)
+		pages[channel] = newTab(chromium, t, server.URL+"/?stream="+url.QueryEscape(host.PublicURL()+"/subscribe/"+channel))
+		pages[channel].Until("the stream is open", `document.body.id === 'open'`)
 	}
 
 	payloads := make([][]byte, len(attacks))
@@ -114,20 +115,19 @@ func TestNoScriptOfAMessageRuns(t *testing.T) {
 	}
 	daemon := startDaemon(t, "REDIS_URL="+store.URL(), "PUSH_HOSTS="+host.InternalURL())
 	clean, dirty := pages["clean"], pages["dirty"]
-	dirty.until("attacks work where nothing is cleaned", "hits > 10")
-	clean.until("all messages are there", fmt.Sprintf("got === %d", len(attacks)))
+	dirty.Until("attacks work where nothing is cleaned", "hits > 10")
+	clean.Until("all messages are there", fmt.Sprintf("got === %d", len(attacks)))
 	daemon.Stop()
 	evaluate[any](clean, "void touch()")
-	clean.until("handlers run", "controlled")
+	clean.Until("handlers run", "controlled")
 	if hits := evaluate[int](clean, "hits"); hits > 0 {
 		t.Errorf("%d scripts ran in the page that inserts what is sanitised", hits)
 	}
 	if evaluate[string](clean, "typeof hit") != "function" {
 		t.Error("a message has put itself in the place of a function of the page")
 	}
-	clean.mu.Lock()
-	defer clean.mu.Unlock()
-	if slices.ContainsFunc(clean.requests, func(u string) bool { return strings.HasPrefix(u, "javascript:") || strings.HasPrefix(u, "data:text") }) {
-		t.Errorf("the page asked for %q", clean.requests)
+	requests := clean.Requests()
+	if slices.ContainsFunc(requests, func(u string) bool { return strings.HasPrefix(u, "javascript:") || strings.HasPrefix(u, "data:text") }) {
+		t.Errorf("the page asked for %q", requests)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
+	"pushglue/cmd/pushglue/demo/forum"
 	"pushglue/glue"
 	"pushglue/glue/gluetest"
 	"pushglue/glue/thoonk"
@@ -87,8 +88,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	d.news = newNews(d.internal)
 	d.publishers = publishers{host: d.internal, dir: dir, ledger: d.ledger, log: c.Log}
 	defer func() { err = errors.Join(err, d.publishers.close()) }()
+	if d.application, err = forum.New(forum.Config{Put: d.journal.put, Threads: threads()}); err != nil {
+		return err
+	}
 	p := &page{
-		name: hostname(c.Addr), application: newApplication(d.journal), host: host, watch: newWatch(d.news.offer), account: d.account,
+		name: hostname(c.Addr), application: d.application, threads: threads(), host: host, watch: newWatch(d.news.offer), account: d.account,
 	}
 	p.watch.stalled = d.journal.stall
 	if err := d.startEngine(feed, p); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pushglue/cmd/pushglue/live"
 	"pushglue/glue"
 	"pushglue/glue/file"
 	"pushglue/glue/push"
@@ -30,6 +31,9 @@ const (
 	encryptKey   = "PUSHGLUE_ENCRYPT_KEY"
 	encryptKeyID = "demo"
 )
+
+// trafficChannel is where the page map/ reads which channels are hot.
+const trafficChannel = "traffic"
 
 // setKey gives an environment variable a random key and returns it. A key that is there already is not used,
 // for the page shows what the demo's keys do: it may be one that matters elsewhere.
@@ -53,6 +57,8 @@ func (d *demo) startEngine(feed glue.Feed, p *page) error {
 	if err != nil {
 		return err
 	}
+	counting := live.Count(list, []string{"forum:", "thread:"})
+	d.panel = live.New(live.Config{Ledger: d.ledger, Hosts: d.publishers.push, Counting: counting, Channel: trafficChannel})
 	p.way = p.watch.watchPipelines(list)
 	d.engine, err = glue.New(glue.Config{
 		Feeds: []glue.Feed{&watchedFeed{feed, p.watch}}, Pipelines: list, Ledger: d.ledger, Log: d.Log,

@@ -69,15 +69,15 @@ func (t tally) notes() string {
 // errClosed is why nothing more is put.
 var errClosed = errors.New("the demo is ending")
 
-// put puts a comment whose message has this id. It holds the lock meanwhile, so that the
+// put puts a job whose message has this id. It holds the lock meanwhile, so that the
 // order of expected ids is that of the feed, and no message is received before it is expected.
-func (j *journal) put(ctx context.Context, c comment) error {
+func (j *journal) put(ctx context.Context, id string, payload []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
 		return errClosed
 	}
-	jobs, err := j.feed.Put(ctx, [][]byte{c.payload}, thoonk.PutOptions{})
+	jobs, err := j.feed.Put(ctx, [][]byte{payload}, thoonk.PutOptions{})
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (j *journal) put(ctx context.Context, c comment) error {
 		j.silent = 0
 	}
 	j.tally.Put++
-	j.expected = append(j.expected, parcel{id: c.id, job: jobs[0]})
+	j.expected = append(j.expected, parcel{id: id, job: jobs[0]})
 	return nil
 }
 

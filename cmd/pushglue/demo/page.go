@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"pushglue"
+	"pushglue/cmd/pushglue/demo/forum"
 	"pushglue/cmd/pushglue/web"
 	"pushglue/glue/gluetest"
 )
@@ -19,7 +20,8 @@ var pageFiles embed.FS
 // page is what a browser sees of the demo, all on one origin.
 type page struct {
 	name        string // of the host that is to listen; an address and localhost go without saying
-	application *application
+	application *forum.Application
+	threads     []forum.Thread
 	host        *gluetest.PushServer
 	watch       *watch
 	way         way
@@ -30,7 +32,7 @@ type page struct {
 func (p *page) handler() http.Handler {
 	mux := http.NewServeMux()
 	web.Handle(mux, pageFiles, "page")
-	mux.Handle("/comments", p.application)
+	mux.Handle("/api/", p.application.Handler())
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, p.account(r.Context()))
 	})
@@ -38,7 +40,7 @@ func (p *page) handler() http.Handler {
 		answer(w, http.StatusOK, map[string]any{"feed": feedName, "way": p.way})
 	})
 	mux.HandleFunc("GET /demo-threads", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, p.application.threads)
+		answer(w, http.StatusOK, p.threads)
 	})
 	// The page decrypts, to show that it is possible. It may have the key because the key was made
 	// for this run of the demo and encrypts nothing else. A real page gets the keys of the
@@ -50,10 +52,9 @@ func (p *page) handler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write(pipelinesFile) // the client left
 	})
-	mux.HandleFunc("GET /pushglue.js", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		_, _ = w.Write(pushglue.Client) // the client left
-	})
+	for _, name := range []string{"thread", "map"} {
+		mux.Handle("GET /"+name+"/", http.FileServerFS(pushglue.WWW()))
+	}
 	mux.HandleFunc("GET /jobs/{job}", p.serveJob)
 	mux.Handle("/subscribe/", p.host.Public())
 	mux.Handle("/poll/", p.host.Public())

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"pushglue/cmd/pushglue/demo/forum"
+	"pushglue/cmd/pushglue/live"
 	"pushglue/glue"
 	"pushglue/glue/eventstream"
 	"pushglue/glue/tree"
@@ -16,14 +18,16 @@ import (
 // demo is a running demo.
 type demo struct {
 	Config
-	run        string // names this run
-	page       string // base URL of the page
-	internal   string // base URL of the push host's publish side
-	journal    *journal
-	ledger     *glue.Ledger
-	publishers publishers
-	engine     *glue.Glue
-	news       *news
+	run         string // names this run
+	page        string // base URL of the page
+	internal    string // base URL of the push host's publish side
+	journal     *journal
+	application *forum.Application
+	ledger      *glue.Ledger
+	publishers  publishers
+	engine      *glue.Glue
+	news        *news
+	panel       *live.Panel
 }
 
 // For so many seconds nothing may arrive while something is on its way. While comments are put that is longer
@@ -52,6 +56,7 @@ func (d *demo) perform(ctx context.Context) error {
 	defer stop()
 	var beside sync.WaitGroup
 	beside.Go(func() { d.news.run(working, d.account) })
+	beside.Go(func() { d.panel.Run(working) })
 	var engineErr error
 	ended := make(chan struct{})
 	go func() {
@@ -131,7 +136,7 @@ func (d *demo) play(ctx context.Context, received <-chan error, ended <-chan str
 			return errEngine
 		case <-beat.C:
 			c, _ := next()
-			if err := d.journal.put(context.WithoutCancel(ctx), c); err != nil {
+			if err := d.application.Import(context.WithoutCancel(ctx), c.id, c.payload); err != nil {
 				return err
 			}
 		case err := <-received:
@@ -206,10 +211,15 @@ func (d *demo) greet() {
 
   the script, and you ─► feed %[2]s ─► pushglue ─► push host %[3]s ─► readers
 
-Open the page in two windows, post in one, see it in the other, and what each stage made of it. Or:
+Open the page in two windows, post in one, see it in the other, and what each stage made of it. Its readers have pages of their own:
+
+  %[1]s/thread/    a thread of comments
+  %[1]s/map/       which forums and threads are hot
+
+Or:
 
   curl -N %[1]s/subscribe/%[4]s.b3
-  curl %[1]s/comments --json '{"author": "Ann", "message": "Hello<script>alert(1)</script>", "thread": 2201}'
+  curl %[1]s/api/threads/2201/comments --json '{"author": "Ann", "message": "Hello<script>alert(1)</script>"}'
   curl '%[3]s/channels-stats?id=thread:*'
 
 `, d.page, feedName, d.internal, firehose)

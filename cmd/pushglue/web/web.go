@@ -1,31 +1,33 @@
-// Package web is what the pages of pushglue have in common: their style, a few modules of JavaScript, and what they may not do.
+// Package web is what the pages of pushglue have in common: where their files are, and what they may not do.
 package web
 
 import (
 	"embed"
 	"io/fs"
 	"net/http"
+
+	"pushglue"
 )
 
 //go:embed files
 var files embed.FS
 
-// Files returns what pages load beside their own files.
-func Files() fs.FS { return sub(files, "files") }
-
 // Handle has mux serve the files in a directory of a page's own, and those that pages share.
 func Handle(mux *http.ServeMux, own fs.FS, dir string) {
-	for _, tree := range []fs.FS{Files(), sub(own, dir)} {
-		names, err := fs.Glob(tree, "*")
+	for _, tree := range []fs.FS{pushglue.WWW(), sub(files, "files"), sub(own, dir)} {
+		entries, err := fs.ReadDir(tree, ".")
 		if err != nil {
-			panic(err) // the pattern is right
+			panic(err) // it is embedded
 		}
 		serve := http.FileServerFS(tree)
-		for _, name := range names {
-			if name == "index.html" {
-				name = "{$}"
+		for _, entry := range entries {
+			switch name := entry.Name(); {
+			case entry.IsDir(): // a page for readers
+			case name == "index.html":
+				mux.Handle("GET /{$}", serve)
+			default:
+				mux.Handle("GET /"+name, serve)
 			}
-			mux.Handle("GET /"+name, serve)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // feed.js: a feed, and the way from it through its pipelines, with rates at the joints.
-import { h, write } from './dom.js';
+import { h, rate, write } from './dom.js';
 import { Drawing } from './drawing.js';
-import { count, rate, seconds } from './rates.js';
+import { count, seconds } from './rates.js';
 
 const gap = 44; // px of a joint: five characters
 

@@ -1,6 +1,6 @@
 // hosts.js: the push hosts, a row each.
-import { $, h, write } from './dom.js';
-import { count, rate, seconds } from './rates.js';
+import { $, h, rate, write } from './dom.js';
+import { count, seconds } from './rates.js';
 
 const rows = new Map(); // by name: cells of a row
 

@@ -1,8 +1,8 @@
 // main.js: asks the daemon every second, and shows what it says.
-import { $, age, h, write } from './dom.js';
+import { $, age, h, rate, write } from './dom.js';
 import { Feed } from './feed.js';
 import { isDead, showHosts } from './hosts.js';
-import { Rates, rate, seconds } from './rates.js';
+import { Rates, seconds } from './rates.js';
 import { showStalled } from './stalled.js';
 import { showTraffic } from './traffic.js';
 

@@ -21,15 +21,6 @@ export class Rates {
   }
 }
 
-// rate writes a rate in five characters or less.
-export function rate(n) {
-  if (n === undefined) return '–';
-  if (n === 0) return '0';
-  if (n < 10) return n.toFixed(1);
-  if (n < 10_000) return String(Math.round(n));
-  return n < 1e6 ? `${Math.round(n / 1000)}k` : `${(n / 1e6).toFixed(1)}M`;
-}
-
 // count writes a number of things.
 export const count = (n) => n.toLocaleString('en');
 

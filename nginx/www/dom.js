@@ -35,6 +35,16 @@ export function duration(us) {
   return `${(us / 1_000_000).toFixed(1)} s`;
 }
 
+// rate writes a rate in five characters or less.
+export function rate(n) {
+  if (n === undefined) return '–';
+  if (n === 0) return '0';
+  if (n < 0.05) return '<0.1';
+  if (n < 10) return n.toFixed(1);
+  if (n < 10_000) return String(Math.round(n));
+  return n < 1e6 ? `${Math.round(n / 1000)}k` : `${(n / 1e6).toFixed(1)}M`;
+}
+
 export function age(date, now = Date.now()) {
   const s = Math.max(0, Math.round((now - date) / 1000));
   if (s < 5) return 'now';
