@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pushglue/glue/gluetest/site"
 )
 
 // monitoring is for machines that cannot get one of the two images.
@@ -26,6 +28,7 @@ func TestE2E(t *testing.T) {
 	}{
 		{"containers may do no more than they need", testHardened},
 		{"only the network's own may publish", testWhoMayPublish},
+		{"a thread in several tabs", testThread}, // to which nobody has written yet
 		{"comments come to readers of both push hosts", testComments},
 		{"those with the key get whole comments", testSecure},
 		{"a push host that was restarted gets what it has forgotten", testPushHostRestarts},
@@ -91,6 +94,13 @@ func testWhoMayPublish(t *testing.T, s *stack) {
 			}
 		}
 	}
+}
+
+func testThread(t *testing.T, s *stack) {
+	hosts := func(command string) func() {
+		return func() { s.compose(t, command, "push1", "push2") }
+	}
+	site.TestThread(t, site.Site{URL: s.url("WEB_PORT"), Thread: "1", Hosts: s.pushHosts(), Stop: hosts("stop"), Start: hosts("start")})
 }
 
 func testComments(t *testing.T, s *stack) {
