@@ -108,20 +108,20 @@ func testComments(t *testing.T, s *stack) {
 	readers := s.listenOnBoth(t, "thread:1", "")
 	first := ann.write("A first comment")
 	for _, r := range readers {
-		m := r.until(first, 0)
+		m := r.until(first, 1)
 		if m.Message != "A first comment" || m.Author["name"] != "Ann" || m.Author["ip"] != nil {
 			t.Errorf("%+v", m)
 		}
 	}
 	ann.do(http.MethodPatch, fmt.Sprintf("/api/comments/%d", first), `{"message": "A better one"}`)
 	for _, r := range readers {
-		if m := r.until(first, 1); m.Message != "A better one" {
+		if m := r.until(first, 2); m.Message != "A better one" {
 			t.Errorf("%+v", m)
 		}
 	}
 	ann.do(http.MethodDelete, fmt.Sprintf("/api/comments/%d", first), "")
 	for _, r := range readers {
-		if m := r.until(first, 2); m.Type != "post_delete" {
+		if m := r.until(first, 3); m.Type != "post_delete" {
 			t.Errorf("%+v", m)
 		}
 	}
@@ -143,14 +143,14 @@ func testPushHostRestarts(t *testing.T, s *stack) {
 	readers := s.listenOnBoth(t, "thread:1", "")
 	before := ann.write("Before the restart")
 	for _, r := range readers {
-		r.until(before, 0)
+		r.until(before, 1)
 	}
 	s.compose(t, "restart", "push1")
 	forgotten := s.listen(t, s.pushHosts()[0], "thread:1", "whatever")
-	forgotten.until(before, 0)
+	forgotten.until(before, 1)
 	after := ann.write("After the restart")
-	forgotten.until(after, 0)
-	readers[1].until(after, 0)
+	forgotten.until(after, 1)
+	readers[1].until(after, 1)
 }
 
 func testDaemonAndRedisRestart(t *testing.T, s *stack) {
@@ -166,7 +166,7 @@ func testDaemonAndRedisRestart(t *testing.T, s *stack) {
 	s.compose(t, "start", "daemon")
 	for _, r := range readers {
 		for _, post := range posts {
-			r.until(post, 0)
+			r.until(post, 1)
 		}
 	}
 }
