@@ -145,7 +145,12 @@ func testPushHostRestarts(t *testing.T, s *stack) {
 	for _, r := range readers {
 		r.until(before, 1)
 	}
+	health := []string{"exec", "-T", "push1", "grep", "return 200", "/run/pushglue/common/health.conf"}
+	start := s.compose(t, health...)
 	s.compose(t, "restart", "push1")
+	if again := s.compose(t, health...); again == start { // process ids alone may be others by chance
+		t.Errorf("each start answers %s", start)
+	}
 	forgotten := s.listen(t, s.pushHosts()[0], "thread:1", "whatever")
 	forgotten.until(before, 1)
 	after := ann.write("After the restart")
