@@ -43,12 +43,7 @@ func up(t *testing.T) *stack {
 	for _, variable := range []string{"WEB_PORT", "PUSH1_PORT", "PUSH2_PORT", "DAEMON_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT"} {
 		s.ports[variable] = service.FreePort(t)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(s.compose(t, "--profile", "monitoring", "logs", "--no-color", "--tail", "100"))
-		}
-		s.down(t)
-	})
+	t.Cleanup(func() { s.down(t) })
 	start := time.Now()
 	s.compose(t, "build")
 	built := time.Now()
@@ -65,11 +60,14 @@ func up(t *testing.T) *stack {
 	return s
 }
 
-// down removes all of it, its data and its images.
+// down removes all of it, its data and its images. Of a test that has failed it shows the logs.
 func (s *stack) down(t *testing.T) {
 	t.Helper()
 	if !s.isDown {
 		s.isDown = true
+		if t.Failed() {
+			t.Log(s.compose(t, "--profile", "monitoring", "logs", "--no-color", "--tail", "100"))
+		}
 		s.compose(t, "--profile", "monitoring", "down", "--volumes", "--remove-orphans", "--rmi", "local")
 	}
 }
