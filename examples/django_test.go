@@ -140,20 +140,27 @@ func (p *program) signal(signal os.Signal) {
 func (p *program) kill() {
 	p.t.Helper()
 	p.signal(syscall.SIGKILL)
-	<-p.exited
+	_ = p.await() // killed
 }
 
 // stop ends the process by SIGTERM, at which it must end well.
 func (p *program) stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
+	if err := p.await(); err != nil {
+		p.t.Errorf("%q ended with %v", p.cmd.Args, err)
+	}
+}
+
+// await waits until the process has ended, and returns how.
+func (p *program) await() error {
+	p.t.Helper()
 	select {
 	case err := <-p.exited:
-		if err != nil {
-			p.t.Errorf("%q ended with %v", p.cmd.Args, err)
-		}
+		return err
 	case <-time.After(patience):
-		p.t.Errorf("%q does not end", p.cmd.Args)
+		p.t.Fatalf("%q does not end", p.cmd.Args)
+		return nil
 	}
 }
 
@@ -269,7 +276,7 @@ func TestDjango(t *testing.T) {
 // TestDjangosOwn runs the application's own tests.
 func TestDjangosOwn(t *testing.T) {
 	t.Parallel()
-	app := newApplication(t, &service.Redis{Addr: "127.0.0.1:1"}) // they need none
+	app := newApplication(t, service.StartRedis(t))
 	cmd := exec.CommandContext(t.Context(), python, "manage.py", "test", "--no-color")
 	cmd.Dir, cmd.Env = "django", app.env
 	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("\nOK\n")) {

@@ -19,7 +19,7 @@ import (
 )
 
 // TestTheOutboxLosesNothing kills relays and Redis while visitors write, and stops a relay in the midst of its work for as long as
-// another does it. Every change must come to the feed, for each post in order.
+// another does it. Every change must come to the feed, for each post in order; visitors notice nothing.
 func TestTheOutboxLosesNothing(t *testing.T) {
 	t.Parallel()
 	store := service.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
@@ -34,7 +34,7 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 		eventually(t, "more jobs are put", func() bool { return putSoFar(t, rdb) >= before+30 })
 	}
 
-	for range 4 {
+	for range 3 {
 		progress()
 		i := rand.IntN(len(relays))
 		relays[i].kill()
@@ -46,7 +46,7 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 	before := crowd.made()
 	relays[0].kill()
 	relays[0] = app.relay()
-	eventually(t, "visitors write while Redis is away", func() bool { return crowd.made() >= before+100 })
+	eventually(t, "visitors write while Redis is away", func() bool { return crowd.made() >= before+40 })
 	store.Start()
 
 	for i := range relays { // one of them works
@@ -63,8 +63,16 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 		feed = changesOnFeed(t, rdb)
 		return len(feed) >= len(expected) && len(unique(feed)) == len(expected)
 	})
-	if got := unique(feed); !slices.Equal(sortedByPost(got), sortedByPost(expected)) {
-		t.Errorf("the feed has other changes, or another order: %d of %d", len(got), len(expected))
+	want := sortedByPost(expected)
+	if !slices.Equal(sortedByPost(unique(feed)), want) {
+		t.Error("the feed has other changes, or another order")
+	}
+	// What is put again is followed by what came after it, so that a reader who has not seen the first time ends up right too.
+	slices.Reverse(feed)
+	again := unique(feed)
+	slices.Reverse(again)
+	if !slices.Equal(sortedByPost(again), want) {
+		t.Error("an old change is put after a newer one of its post")
 	}
 	t.Logf("%d changes, %d of them put again", len(expected), len(feed)-len(expected))
 

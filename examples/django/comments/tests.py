@@ -1,9 +1,9 @@
 import json
+from unittest.mock import patch
 
 from django.db import IntegrityError
 from django.db.transaction import TransactionManagementError
 from django.test import Client, TestCase, TransactionTestCase
-from unittest.mock import patch
 
 from outbox.models import Job
 

@@ -2,7 +2,7 @@
 
 Any number of relays may run, on any number of machines. One works, which holds the key outbox.relay:FEED in Redis, and the others stand
 by. Redis carries out what it puts only if it holds the key in that moment, so that one which was stopped, or cut off, for however long
-comes too late to disturb the order.
+comes too late to put old jobs after newer ones.
 
 A job may be put twice: when a relay dies, or loses Redis, between putting it and removing its row. Its envelope is the same then,
 with the same id, by which readers know it again.
@@ -55,7 +55,7 @@ class Relay:
                         log.warning("cannot move jobs, and tries again: %s", error)
                     self.pause(failures)
                     continue
-                if failures and moved:
+                if failures:
                     log.info("moves jobs again")
                     failures = 0
                 if not moved:

@@ -28,10 +28,10 @@ def database(url):
             "OPTIONS": {"timeout": 20},  # seconds that a writer waits for the others
         }
     parts = urlsplit(url)
-    if parts.scheme not in ("postgresql", "mysql"):
-        raise ImproperlyConfigured("DATABASE_URL begins neither with postgresql:// nor with mysql://")
+    if parts.scheme != "postgresql":
+        raise ImproperlyConfigured("DATABASE_URL does not begin with postgresql://")
     return {
-        "ENGINE": "django.db.backends." + parts.scheme,
+        "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
