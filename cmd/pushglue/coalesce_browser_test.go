@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"pushglue"
 	"pushglue/glue/gluetest/browser"
 	"pushglue/glue/gluetest/service"
@@ -39,10 +37,16 @@ source.onopen = () => { document.body.id = 'open'; };
 // startReaderPage serves readerPage and the module.
 func startReaderPage(t *testing.T) string {
 	t.Helper()
+	return startPage(t, readerPage)
+}
+
+// startPage serves a page and the module.
+func startPage(t *testing.T, text string) string {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte(readerPage)) // the browser left
+		_, _ = w.Write([]byte(text)) // the browser left
 	})
 	mux.Handle("GET /pushglue.js", http.FileServerFS(pushglue.WWW()))
 	server := httptest.NewServer(mux)
@@ -232,8 +236,8 @@ func TestUnpack(t *testing.T) {
 	}
 	// What is broken is told, and what is not broken is read.
 	for data, want := range map[string]string{
-		`[{"id":"8","data":{"id":"8"}`:                                   "[] an event of several messages is no JSON",
-		`[{"id":"8","data":{}},{"id":"9"},null,7,{"data":1}]`:            `[{"id":"8","type":"message","data":{}}] 4 of 5 messages of an event have no id or no data`,
+		`[{"id":"8","data":{"id":"8"}`:                                   "[] several messages are no JSON",
+		`[{"id":"8","data":{}},{"id":"9"},null,7,{"data":1}]`:            `[{"id":"8","type":"message","data":{}}] 4 of 5 messages have no id or no data`,
 		`[{"id":"8","data":null},{"id":9,"data":1},{"id":"9","data":1}]`: `[{"id":"8","type":"message","data":null},{"id":"9","type":"message","data":1}] 1 of 3 messages`,
 	} {
 		got := p.unpack("unpack(event)", "coalesced", "9", data) + " " + evaluate[string](p, "errors.splice(0).join().replace('pushglue: ', '')")
@@ -254,27 +258,4 @@ func (p *tab) unpack(call, kind, id, data string) string {
 		const event = new MessageEvent(%q, { lastEventId: %q, data: %q });
 		return JSON.stringify(%s);
 	})()`, kind, id, data, call))
-}
-
-// TestTheDemosPageTakesCoalescedMessages lets the page's stream believe that the push host has sent some.
-func TestTheDemosPageTakesCoalescedMessages(t *testing.T) {
-	demo := startDemo(t, "--for", "1h")
-	p := openTab(browser.Start(t), t, demo.url)
-	p.Do(chromedp.Evaluate[chromedp.Void](`(async () => {
-		const { Stream } = await import('/stream.js');
-		window.taken = [];
-		window.EventSource = class extends EventTarget {
-			constructor() { super(); window.fake = this; }
-			close() {}
-		};
-		const take = (m) => taken.push(m.type + ' ' + m.id + ' ' + m.data.post);
-		new Stream({ post_save: take, post_delete: take }, () => {}).open('x');
-		const send = (type, data) => fake.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data), lastEventId: 'b' }));
-		send('coalesced', [{ id: 'a', type: 'post_save', data: { id: 'a', post: 1 } }, { id: 'x', type: 'other', data: {} }, { id: 'b', type: 'post_delete', data: { id: 'b', post: 1 } }]);
-		send('post_save', { id: 'c', post: 2 });
-	})()`))
-	p.Until("the messages are taken", `window.taken?.length >= 3`)
-	if got := evaluate[string](p, "taken.join()"); got != "post_save a 1,post_delete b 1,post_save c 2" {
-		t.Errorf("took %s", got)
-	}
 }

@@ -63,7 +63,7 @@ func TestDemoInABrowser(t *testing.T) {
 
 	// What happened to it is there to see.
 	plain.post("Mallory", `marker <img src=x onerror="window.pwned=1">`)
-	plain.Until("the inspector shows what sanitize removed", `document.querySelector('#inspector h3').textContent.startsWith('sanitize job visitor-5')
+	plain.Until("the inspector shows what sanitize removed", `document.querySelector('#inspector h3').textContent.startsWith('sanitize job c9000000005.1')
 		&& document.querySelector('.diff .removed')?.textContent.includes('onerror')
 		&& !document.querySelector('.diff .added')?.textContent.includes('onerror')`)
 	plain.Do(chromedp.Click(chromedp.Search(`//*[@id="way"]/button[span="encrypt"]`)))

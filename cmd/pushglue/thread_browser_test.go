@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -24,22 +26,28 @@ import (
 // TestTheDemosThread holds the demo, whose push host is embedded, to what readers of a thread expect.
 func TestTheDemosThread(t *testing.T) {
 	demo := startDemo(t, "--for", "1h")
-	gate := newGate(t, demo.url)
-	site.TestThread(t, site.Site{URL: gate.url, Thread: "1", Stop: gate.shut, Start: gate.open})
+	front := newDoor(t, demo.url)
+	site.TestThread(t, site.Site{URL: front.url, Thread: "1", Stop: front.shut, Start: front.open})
 	demo.stop()
 }
 
-// gate stands before a site, and can cut off its push host.
-type gate struct {
+// TestTheDemosMap looks at the map of traffic while the demo's script plays.
+func TestTheDemosMap(t *testing.T) {
+	demo := startDemo(t, "--for", "1h", "--rate", "5")
+	site.TestMap(t, site.Site{URL: demo.url})
+}
+
+// door stands before a site, and can cut off its push host.
+type door struct {
 	url string
 
 	mu      sync.Mutex
-	opening context.Context // done while the gate is shut
+	opening context.Context // done while the door is shut
 	cut     context.CancelFunc
 }
 
-// newGate returns a gate that is open.
-func newGate(t *testing.T, address string) *gate {
+// newDoor returns a door that is open.
+func newDoor(t *testing.T, address string) *door {
 	t.Helper()
 	target, err := url.Parse(address)
 	if err != nil {
@@ -51,59 +59,49 @@ func newGate(t *testing.T, address string) *gate {
 			r.Out.Host = r.In.Host
 		},
 		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0), // streams break, as they shall
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
-	g := new(gate)
-	g.open()
+	d := new(door)
+	d.open()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, path := range []string{"/subscribe/", "/poll/", "/ws/"} {
-			if strings.HasPrefix(r.URL.Path, path) {
-				ctx, end := context.WithCancel(r.Context())
-				defer end()
-				defer context.AfterFunc(g.state(), end)()
-				r = r.WithContext(ctx)
-			}
+		if toPushHost(r) {
+			ctx, end := context.WithCancel(r.Context())
+			defer end()
+			defer context.AfterFunc(d.state(), end)()
+			r = r.WithContext(ctx)
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	g.url = server.URL
+	d.url = server.URL
 	t.Cleanup(func() {
-		g.shut()
+		d.shut()
 		server.Close()
 	})
-	return g
+	return d
 }
 
-func (g *gate) state() context.Context {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.opening
+func toPushHost(r *http.Request) bool {
+	return slices.ContainsFunc([]string{"/subscribe/", "/poll/", "/ws/"}, func(path string) bool { return strings.HasPrefix(r.URL.Path, path) })
 }
 
-func (g *gate) shut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.cut()
+func (d *door) state() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.opening
 }
 
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.opening, g.cut = context.WithCancel(context.Background())
+func (d *door) shut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cut()
 }
 
-// threadPipelines make of the forum's jobs what readers of a thread get.
-const threadPipelines = `pipelines:
-  - name: comments
-    feed: comments
-    stages:
-      - json
-      - anonymize: {drop: [author.email, author.ip], hash: [author.id]}
-      - sanitize: {html: [message], text: [author.name]}
-      - route: {channels: ["forum:{forum}", "thread:{thread}", "post:{post}"]}
-      - format: {keep: [id, event, post, revision, forum, thread, parent, author, message, createdAt, readers], type: "{event}"}
-    publish: push
-`
+func (d *door) open() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opening, d.cut = context.WithCancel(context.Background())
+}
 
 // TestAThreadBehindNginx holds the demo's application, the daemon and a push host of each module to what readers of a thread expect.
 func TestAThreadBehindNginx(t *testing.T) {
@@ -111,16 +109,28 @@ func TestAThreadBehindNginx(t *testing.T) {
 		t.Run(module, func(t *testing.T) {
 			host := service.StartNginx(t, module)
 			store := service.StartRedis(t)
-			path := filepath.Join(t.TempDir(), "pipelines.yml")
-			if err := os.WriteFile(path, []byte(threadPipelines), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PUSH_MODULE="+module, "PUSH_HOSTS="+host.InternalURL(), "PIPELINES="+path)...)
+			daemon := startDaemon(t, append(goldenKeys, "REDIS_URL="+store.URL(), "PUSH_MODULE="+module, "PUSH_HOSTS="+host.InternalURL(), "PIPELINES="+threadPipelines(t))...)
 			address := startForum(t, store, host.PublicURL())
 			site.TestThread(t, site.Site{URL: address, Thread: "1", Hosts: []string{host.PublicURL()}, Stop: host.Stop, Start: host.Start})
 			daemon.Stop()
 		})
 	}
+}
+
+// threadPipelines returns the path of the pipelines file that docs/thread.md shows.
+func threadPipelines(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/thread.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	file, _, _ := strings.Cut(rest, "```")
+	path := filepath.Join(t.TempDir(), "pipelines.yml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // startForum serves the demo's application and the pages for readers, and returns the site's URL.
@@ -140,7 +150,7 @@ func startForum(t *testing.T, store *service.Redis, hosts ...string) string {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/api/", application.Handler())
-	mux.Handle("GET /", http.FileServerFS(pushglue.WWW()))
+	mux.Handle("/", http.FileServerFS(pushglue.WWW()))
 	server := httptest.NewServer(web.Secure(mux, slices.Concat(hosts, sockets(hosts))...))
 	t.Cleanup(server.Close)
 	return server.URL

@@ -18,6 +18,7 @@ import (
 const (
 	maxBody     = 64 << 10         // of a message; 413 beyond, as with the shipped nginx configuration
 	pollTimeout = 30 * time.Second // of a long poll that nothing comes for
+	pingPause   = 30 * time.Second // between two comments on a stream, by which readers know that it is alive
 )
 
 // PushServer is a push host in Go, for demonstrations and tests: it answers like nginx with
@@ -199,7 +200,7 @@ func rawArgument(query, name string) string {
 
 func (s *PushServer) serveStream(w http.ResponseWriter, r *http.Request, requests []channelRequest) {
 	reader := newPushReader(http.NewResponseController(w))
-	if !s.join(reader, requests, position{lastEventID: r.Header.Get("Last-Event-ID"), tag: -1}) {
+	if !s.join(reader, requests, readPosition(r)) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -210,10 +211,14 @@ func (s *PushServer) serveStream(w http.ResponseWriter, r *http.Request, request
 	if err := reader.control.Flush(); err != nil {
 		return
 	}
+	ping := time.NewTicker(pingPause)
+	defer ping.Stop()
 	for {
 		select {
 		case <-r.Context().Done():
 			return
+		case <-ping.C:
+			_, _ = io.WriteString(w, ": -1\n") // Flush says whether anybody reads
 		case <-reader.ready:
 		}
 		messages, open := s.take(reader)
@@ -228,7 +233,7 @@ func (s *PushServer) serveStream(w http.ResponseWriter, r *http.Request, request
 
 func (s *PushServer) servePoll(w http.ResponseWriter, r *http.Request, requests []channelRequest) {
 	reader := newPushReader(http.NewResponseController(w))
-	if !s.join(reader, requests, pollPosition(r.Header)) {
+	if !s.join(reader, requests, readPosition(r)) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -256,14 +261,17 @@ func (s *PushServer) servePoll(w http.ResponseWriter, r *http.Request, requests 
 	}
 }
 
-// pollPosition reads where a poll continues: the headers of the answer before it.
-func pollPosition(h http.Header) position {
-	p := position{lastEventID: h.Get("Last-Event-ID"), tag: -1}
-	if since, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil {
+// readPosition reads where a reader continues: where the answer to its last poll said, or at the beginning if the URL says so.
+func readPosition(r *http.Request) position {
+	p := position{lastEventID: r.Header.Get("Last-Event-ID"), tag: -1}
+	if since, err := http.ParseTime(r.Header.Get("If-Modified-Since")); err == nil {
 		p.since = since.Unix()
 	}
-	if tag, err := strconv.Atoi(strings.TrimPrefix(h.Get("If-None-Match"), "W/")); err == nil {
+	if tag, err := strconv.Atoi(strings.TrimPrefix(r.Header.Get("If-None-Match"), "W/")); err == nil {
 		p.tag = tag
+	}
+	if rawArgument(r.URL.RawQuery, "last_event_id") != "" {
+		p.since = 1
 	}
 	return p
 }

@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 		ended <- Run(ctx, Config{Addr: "127.0.0.1:0", Rate: 1000, Out: &out, Terminal: true, Log: zerolog.Nop()})
 	}()
 	url := out.await(ctx, t, `The demo is at (http://\S+)`)
-	if answer := submit(t, url, `{"author":"Ann","message":"Hi"}`); answer != `{"id":"visitor-1"}` {
+	if answer := submit(t, url, `{"author":"Ann","message":"Hi"}`); answer != `{"post":9000000001,"id":"c9000000001.1"}` {
 		t.Error(answer)
 	}
 	publishAsOthersDo(t, out.await(ctx, t, `push host (http://\S+)`)+"/publish?id="+firehose)
@@ -55,13 +55,13 @@ func TestRun(t *testing.T) {
 // submit puts a comment and returns the answer.
 func submit(t *testing.T, url, comment string) string {
 	t.Helper()
-	resp, err := http.Post(url+"/comments", jsonType, strings.NewReader(comment))
+	resp, err := http.Post(url+"/api/threads/1/comments", "application/json", strings.NewReader(comment))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusAccepted {
+	if err != nil || resp.StatusCode != http.StatusCreated {
 		t.Errorf("%s %v", resp.Status, err)
 	}
 	return string(answer)

@@ -29,7 +29,7 @@ func TestTheJournalFindsWhatIsWrong(t *testing.T) {
 	} {
 		j := &journal{feed: new(fakeFeed)}
 		for _, id := range strings.Fields(test.put) {
-			if err := j.put(t.Context(), comment{id: id}); err != nil {
+			if err := j.put(t.Context(), id, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -56,7 +56,7 @@ func errorText(err error) string {
 func TestTheJournalCounts(t *testing.T) {
 	j := &journal{feed: jobs{}}
 	for _, id := range []string{"a", "b", "c", "d"} {
-		if err := j.put(t.Context(), comment{id: id, payload: []byte(id)}); err != nil {
+		if err := j.put(t.Context(), id, []byte(id)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -102,7 +102,7 @@ func TestTheJournalMissesWhatIsLost(t *testing.T) {
 		var err error
 		for second := range 10 {
 			if second < len(test.put) && test.put[second] != ' ' {
-				if err := j.put(t.Context(), comment{id: test.put[second : second+1], payload: []byte("x")}); err != nil {
+				if err := j.put(t.Context(), test.put[second:second+1], []byte("x")); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -51,13 +51,11 @@ func (n *news) offer(t *trace) {
 	}
 }
 
-// run publishes traces as they come, and from time to time what account returns when that has
-// changed, until ctx is done.
+// run publishes traces as they come, and from time to time what account returns, until ctx is done.
 func (n *news) run(ctx context.Context, account func(context.Context) any) {
 	defer n.client.CloseIdleConnections()
 	tick := time.NewTicker(accountEvery)
 	defer tick.Stop()
-	var last []byte
 	for {
 		select {
 		case <-ctx.Done():
@@ -65,10 +63,7 @@ func (n *news) run(ctx context.Context, account func(context.Context) any) {
 		case t := <-n.traces:
 			n.post(ctx, traceChannel, "trace", encode(t))
 		case <-tick.C:
-			if now := encode(account(ctx)); !bytes.Equal(now, last) {
-				last = now
-				n.post(ctx, ledgerChannel, "ledger", now)
-			}
+			n.post(ctx, ledgerChannel, "ledger", encode(account(ctx)))
 		}
 	}
 }

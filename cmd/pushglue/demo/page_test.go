@@ -2,15 +2,14 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
+	"pushglue"
+	"pushglue/cmd/pushglue/demo/forum"
 	"pushglue/glue/gluetest"
 	"pushglue/glue/thoonk"
 )
@@ -31,123 +30,13 @@ func (f *fakeFeed) Put(_ context.Context, payloads [][]byte, _ thoonk.PutOptions
 // newPage returns the page of a demo in which nothing runs.
 func newPage(feed putter) *page {
 	j := &journal{feed: feed}
+	application, err := forum.New(forum.Config{Put: j.put, Threads: threads()})
+	if err != nil {
+		panic(err) // its options are constant
+	}
 	return &page{
-		name: "example.com", application: newApplication(j), host: gluetest.NewPushServer(), watch: newWatch(func(*trace) {}), key: "00ff",
+		name: "example.com", application: application, threads: threads(), host: gluetest.NewPushServer(), watch: newWatch(func(*trace) {}), key: "00ff",
 		account: func(context.Context) any { return account{Reader: j.state()} },
-	}
-}
-
-const jsonType = "application/json"
-
-func TestPostComments(t *testing.T) {
-	long := strings.Repeat("ä", maxMessage)
-	escaped := `"` + strings.Repeat(`\ud83d\ude00`, maxMessage) + `"`
-	for name, test := range map[string]struct {
-		method, contentType, origin, body string
-		code                              int
-		want                              string // in the answer
-	}{
-		"good":              {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":2201}`, 202, `{"id":"visitor-1"}`},
-		"thread as text":    {"POST", jsonType + "; charset=utf-8", "", `{"author":"Ann","message":"Hi","thread":"9007199254740993"}`, 202, `{"id":"visitor-1"}`},
-		"no thread":         {"POST", jsonType, "", `{"author":"Ann","message":"Hi"}`, 202, `{"id":"visitor-1"}`},
-		"longest":           {"POST", jsonType, "", `{"author":"` + strings.Repeat("😀", maxAuthor) + `","message":"` + long + `"}`, 202, `visitor-1`},
-		"longest, escaped":  {"POST", jsonType, "", `{"author":"Ann","message":` + escaped + `}`, 202, `visitor-1`},
-		"own page":          {"POST", jsonType, "http://example.com", `{"author":"Ann","message":"Hi"}`, 202, `visitor-1`},
-		"other site":        {"POST", jsonType, "http://evil.example", `{"author":"Ann","message":"Hi"}`, 403, "another site cannot post here"},
-		"no site":           {"POST", jsonType, "null", `{"author":"Ann","message":"Hi"}`, 403, "another site cannot post here"},
-		"get":               {"GET", "", "", "", 405, "only POST puts a comment"},
-		"form":              {"POST", "application/x-www-form-urlencoded", "", "author=Ann", 415, "Content-Type must be application/json"},
-		"text":              {"POST", "text/plain", "", `{"author":"Ann","message":"Hi"}`, 415, "Content-Type must be application/json"},
-		"no type":           {"POST", "", "", `{"author":"Ann","message":"Hi"}`, 415, "Content-Type must be application/json"},
-		"too large":         {"POST", jsonType, "", `{"message":"` + strings.Repeat("x", maxRequest) + `"}`, 413, "at most 32768 bytes"},
-		"no JSON":           {"POST", jsonType, "", `hello`, 400, "want one JSON object with author, message and thread\n"},
-		"two":               {"POST", jsonType, "", `{"author":"Ann","message":"Hi"}{}`, 400, "want one JSON object"},
-		"more behind":       {"POST", jsonType, "", `{"author":"Ann","message":"Hi"}}`, 400, "want one JSON object"},
-		"array":             {"POST", jsonType, "", `["Ann","Hi"]`, 400, "want one JSON object"},
-		"null":              {"POST", jsonType, "", `null`, 400, "want one JSON object"},
-		"unknown member":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","event":"post_delete"}`, 400, `"event" is none of author, message and thread`},
-		"number as author":  {"POST", jsonType, "", `{"author":7,"message":"Hi"}`, 400, "author is a number; want text\n"},
-		"bool as message":   {"POST", jsonType, "", `{"author":"Ann","message":true}`, 400, "message is true or false; want text\n"},
-		"array as message":  {"POST", jsonType, "", `{"author":"Ann","message":["Hi"]}`, 400, "message is an object or array; want text\n"},
-		"object as thread":  {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":{}}`, 400, "thread is an object or array; want text\n"},
-		"null as thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":null}`, 202, `{"id":"visitor-1"}`},
-		"no UTF-8":          {"POST", jsonType, "", "{\"author\":\"Ann\xff\",\"message\":\"Hi\"}", 400, "not valid UTF-8"},
-		"no author":         {"POST", jsonType, "", `{"author":"  ","message":"Hi"}`, 400, "author has 0 characters; want 1 to 40"},
-		"long author":       {"POST", jsonType, "", `{"author":"` + strings.Repeat("ä", maxAuthor+1) + `","message":"Hi"}`, 400, "author has 41 characters; want 1 to 40"},
-		"control in author": {"POST", jsonType, "", `{"author":"A\nn","message":"Hi"}`, 400, "author has a control character"},
-		"no message":        {"POST", jsonType, "", `{"author":"Ann"}`, 400, "message has 0 characters; want 1 to 2000"},
-		"long message":      {"POST", jsonType, "", `{"author":"Ann","message":"` + long + `ä"}`, 400, "message has 2001 characters; want 1 to 2000"},
-		"unknown thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":77}`, 400, `thread "77" does not exist; that of the visitors is 1`},
-		"text as thread":    {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":"a/b"}`, 400, `thread "a/b" does not exist`},
-		"empty thread":      {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":""}`, 400, `thread "" does not exist`},
-		"other digits":      {"POST", jsonType, "", `{"author":"Ann","message":"Hi","thread":22e2}`, 400, `thread "22e2" does not exist`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var feed fakeFeed
-			r := httptest.NewRequest(test.method, "http://example.com/comments", strings.NewReader(test.body))
-			for key, value := range map[string]string{"Content-Type": test.contentType, "Origin": test.origin} {
-				if value != "" {
-					r.Header.Set(key, value)
-				}
-			}
-			w := httptest.NewRecorder()
-			newPage(&feed).handler().ServeHTTP(w, r)
-			if w.Code != test.code || !strings.Contains(w.Body.String(), test.want) {
-				t.Errorf("%d %s, want %d %s", w.Code, w.Body, test.code, test.want)
-			}
-			if strings.Contains(w.Body.String(), "json:") {
-				t.Errorf("these are Go's words: %s", w.Body)
-			}
-			if put := len(feed.payloads) > 0; put != (test.code == http.StatusAccepted) {
-				t.Errorf("put %q", feed.payloads)
-			}
-			if allow := w.Header().Get("Allow"); (test.code == http.StatusMethodNotAllowed) != (allow == "POST") {
-				t.Errorf("Allow: %q", allow)
-			}
-		})
-	}
-}
-
-// TestTheEnvelope looks at the job that a visitor's comment becomes.
-func TestTheEnvelope(t *testing.T) {
-	var feed fakeFeed
-	p := newPage(&feed)
-	for range 2 {
-		r := httptest.NewRequest(http.MethodPost, "/comments", strings.NewReader(`{"author":" Ann ","message":" <b>Hi</b>\n","thread":"310"}`))
-		r.Header.Set("Content-Type", jsonType)
-		p.handler().ServeHTTP(httptest.NewRecorder(), r)
-	}
-	if len(feed.payloads) != 2 {
-		t.Fatalf("put %q", feed.payloads)
-	}
-	var e envelope
-	if err := json.Unmarshal([]byte(feed.payloads[1]), &e); err != nil {
-		t.Fatal(err)
-	}
-	if e.ID != "visitor-2" || e.Event != "post_save" || e.Post != firstPost+2 || e.Forum != "gopherweekly" || e.Thread != "310" ||
-		e.Author.Name != "Ann" || e.Author.Email == "" || e.Author.IP == "" || e.Message != "<b>Hi</b>" || e.CreatedAt.IsZero() {
-		t.Errorf("got %+v", e)
-	}
-	if got := p.application.journal.state(); got != (tally{Put: 2, OnTheWay: 2}) {
-		t.Errorf("got %+v", got)
-	}
-}
-
-func TestAFeedThatFails(t *testing.T) {
-	p := newPage(&fakeFeed{err: errors.New("put on feed: no answer")})
-	post := func() *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodPost, "/comments", strings.NewReader(`{"author":"Ann","message":"Hi"}`))
-		r.Header.Set("Content-Type", jsonType)
-		w := httptest.NewRecorder()
-		p.handler().ServeHTTP(w, r)
-		return w
-	}
-	if w := post(); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "no answer") {
-		t.Errorf("%d %s", w.Code, w.Body)
-	}
-	p.application.journal.close()
-	if w := post(); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "the demo is ending") {
-		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 
@@ -160,8 +49,11 @@ func TestThePage(t *testing.T) {
 		want   string
 	}{
 		"/":                {"GET", 200, "text/html; charset=utf-8", "<title>pushglue demo</title>"},
-		"/main.js":         {"GET", 200, "text/javascript; charset=utf-8", "new Stream"},
+		"/main.js":         {"GET", 200, "text/javascript; charset=utf-8", "new Subscription"},
 		"/pushglue.js":     {"GET", 200, "text/javascript; charset=utf-8", "export function unpack"},
+		"/thread/":         {"GET", 200, "text/html; charset=utf-8", "<title>Comments</title>"},
+		"/map/":            {"GET", 200, "text/html; charset=utf-8", `data-channel="traffic"`},
+		"/api/threads/1":   {"GET", 200, "application/json", `{"thread":1,"forum":"demo","hosts":[],"channels":["thread:1"],"readers":0,"comments":[]}`},
 		"/house.css":       {"GET", 200, "text/css; charset=utf-8", "prefers-contrast"},
 		"/demo.css":        {"GET", 200, "text/css; charset=utf-8", "#composer"},
 		"/demo.yml":        {"GET", 200, "text/plain; charset=utf-8", "JSONSecureHTTP"},
@@ -214,7 +106,7 @@ func TestThePageHasOneHost(t *testing.T) {
 		{"box.example:8642", "BOX.example:443", 200},
 		{"box.example:8642", "evil.example:8642", 421},
 	} {
-		for _, path := range []string{"/", "/demo-key", "/subscribe/a%2A", "/comments"} {
+		for _, path := range []string{"/", "/demo-key", "/subscribe/a%2A", "/api/threads/1", "/thread/"} {
 			p := newPage(new(fakeFeed))
 			p.name = hostname(test.addr)
 			r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -230,26 +122,26 @@ func TestThePageHasOneHost(t *testing.T) {
 
 // TestThePageIsSelfContained looks for what a browser would ask somebody else for, or not run at all.
 func TestThePageIsSelfContained(t *testing.T) {
-	files, err := os.ReadDir("page")
-	if err != nil {
-		t.Fatal(err)
-	}
-	total := 0
-	for _, file := range files {
-		f, err := pageFiles.Open("page/" + file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		total += len(text)
-		for _, forbidden := range []string{"src=\"http", "href=\"http", "href=\"//", "url(", "@import", "<style", " style=", " onclick=", "eval("} {
-			if strings.Contains(string(text), forbidden) {
-				t.Errorf("%s: %s", file.Name(), forbidden)
+	total, files := 0, 0
+	for _, tree := range []fs.FS{pageFiles, pushglue.WWW()} {
+		if err := fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
 			}
+			text, err := fs.ReadFile(tree, path)
+			if err != nil {
+				return err
+			}
+			total, files = total+len(text), files+1
+			for _, forbidden := range []string{"src=\"http", "href=\"http", "href=\"//", "url(\"", "url(http", "url(data", "@import", "<style", " style=", " onclick=", "eval("} {
+				if strings.Contains(string(text), forbidden) {
+					t.Errorf("%s: %s", path, forbidden)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	t.Logf("the page has %d bytes in %d files", total, len(files))
+	t.Logf("the pages have %d bytes in %d files", total, files)
 }

@@ -190,7 +190,8 @@ func (d *demo) await(received <-chan error, ended <-chan struct{}) error {
 
 // account is how things stand, for the page.
 type account struct {
-	Run     string    `json:"run"`     // a page of another run begins anew
+	Run     string    `json:"run"` // a page of another run begins anew
+	At      time.Time `json:"at"`
 	Wrong   string    `json:"wrong"`   // what does not balance
 	Reader  tally     `json:"reader"`  // the demo's own
 	Streams int       `json:"streams"` // that are open at the push host
@@ -199,7 +200,7 @@ type account struct {
 }
 
 func (d *demo) account(ctx context.Context) any {
-	a := account{Run: d.run, Reader: d.journal.state(), Streams: d.news.streams(ctx), Lost: d.news.lost.Load(), Ledger: d.ledger.Sums()}
+	a := account{Run: d.run, At: time.Now(), Reader: d.journal.state(), Streams: d.news.streams(ctx), Lost: d.news.lost.Load(), Ledger: d.ledger.Sums()}
 	if err := a.Ledger.Balance(); err != nil {
 		a.Wrong = err.Error()
 	}

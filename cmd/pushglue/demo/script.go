@@ -2,7 +2,6 @@ package demo
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"strconv"
@@ -127,7 +126,7 @@ func threads() []forum.Thread {
 		name, _ := envelope.Get(tree.Path{"thread"}).Text()
 		if !seen[name] {
 			seen[name] = true
-			list = append(list, forum.Thread{Forum: place, Thread: json.Number(name)})
+			list = append(list, forum.Thread{Forum: place, Thread: name})
 		}
 	}
 	return list

@@ -32,7 +32,7 @@ func newWatch(tell func(*trace)) *watch {
 // trace is the way of one job. Nobody changes it once it is settled. Times are in microseconds.
 type trace struct {
 	Job     string `json:"job"`
-	ID      string `json:"id"`      // of its message
+	ID      string `json:"message"` // of its message, whose own id readers drop the second time
 	Waited  int64  `json:"waited"`  // on the feed, to the millisecond
 	Settle  int64  `json:"settle"`  // when settlement began, after the claim
 	Took    int64  `json:"took"`    // from the claim to the end of settlement

@@ -275,7 +275,7 @@ func TestNewsReachThePage(t *testing.T) {
 	defer cancel()
 	go n.run(ctx, func(context.Context) any { return map[string]int{"put": 1} })
 	for _, want := range []eventstream.Event{
-		{Type: "trace", Data: `{"job":"j","id":"","waited":0,"settle":0,"took":0,"verdict":"","steps":[{"node":1,"at":0,"took":5,"outcome":"on"}]}`},
+		{Type: "trace", Data: `{"job":"j","message":"","waited":0,"settle":0,"took":0,"verdict":"","steps":[{"node":1,"at":0,"took":5,"outcome":"on"}]}`},
 		{Type: "ledger", Data: `{"put":1}`},
 	} {
 		event, err := reader.Next()
@@ -300,13 +300,13 @@ func TestThePageShowsAJob(t *testing.T) {
 	w := httptest.NewRecorder()
 	p.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/jobs/j", nil))
 	var got struct {
-		ID, Payload string
-		After       []stepMessage
+		Message, Payload string
+		After            []stepMessage
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.ID != "m" || got.Payload != `{"a":1}` || len(got.After) != 1 || got.After[0].Node != 1 || got.After[0].Body != "body" {
+	if got.Message != "m" || got.Payload != `{"a":1}` || len(got.After) != 1 || got.After[0].Node != 1 || got.After[0].Body != "body" {
 		t.Errorf("got %s", w.Body)
 	}
 }

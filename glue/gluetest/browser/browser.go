@@ -57,19 +57,25 @@ type Option func(*options)
 
 type options struct {
 	bypassCSP bool
-	blocked   []string
-	context   []chromedp.ContextOption
+	blocked   []string // patterns of URLs
+	scripts   []string
+	visitor   bool
 }
 
 // BypassCSP has the page's Content-Security-Policy ignored.
 func BypassCSP(o *options) { o.bypassCSP = true }
 
-// Visitor gives the tab cookies of its own, as another person's browser has.
-func Visitor(o *options) { o.context = append(o.context, chromedp.WithNewBrowserContext()) }
+// Visitor gives the tab cookies of its own, as another person's browser has, in which it is the tab that is seen.
+func Visitor(o *options) { o.visitor = true }
 
-// Blocked lets nothing through to URLs of these patterns, such as "*://*/ws/*".
-func Blocked(patterns ...string) Option {
-	return func(o *options) { o.blocked = append(o.blocked, patterns...) }
+// Blocked lets nothing through to URLs of a pattern, such as "*://*:*/subscribe/*". WebSockets come through all the same.
+func Blocked(pattern string) Option {
+	return func(o *options) { o.blocked = append(o.blocked, pattern) }
+}
+
+// Before runs a script before those of the page.
+func Before(script string) Option {
+	return func(o *options) { o.scripts = append(o.scripts, script) }
 }
 
 // Open opens the page at an address. It is closed at the end of the test.
@@ -79,7 +85,11 @@ func Open(browser context.Context, t *testing.T, address string, opts ...Option)
 	for _, option := range opts {
 		option(&o)
 	}
-	ctx, closeTab := chromedp.NewContext(browser, o.context...)
+	var own []chromedp.ContextOption
+	if o.visitor {
+		own = append(own, chromedp.WithNewBrowserContext())
+	}
+	ctx, closeTab := chromedp.NewContext(browser, own...)
 	t.Cleanup(closeTab)
 	p := &Tab{T: t, Ctx: ctx}
 	if err := chromedp.Listen(ctx, p.note); err != nil {
@@ -88,12 +98,16 @@ func Open(browser context.Context, t *testing.T, address string, opts ...Option)
 	call(p, network.Enable, network.EnableParams{})
 	call(p, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: o.bypassCSP})
 	call(p, log.Enable, cdp.Empty{})
+	call(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: o.visitor})
 	if len(o.blocked) > 0 {
 		var patterns []*network.BlockPattern
 		for _, pattern := range o.blocked {
 			patterns = append(patterns, &network.BlockPattern{URLPattern: pattern, Block: true})
 		}
 		call(p, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: patterns})
+	}
+	for _, script := range o.scripts {
+		call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 	}
 	p.Do(chromedp.EmulateViewport(1280, 1400), chromedp.Navigate(address))
 	return p

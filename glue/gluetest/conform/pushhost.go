@@ -36,6 +36,7 @@ func PushHost(t *testing.T, publicURL, internalURL, module string) {
 	t.Run("new readers get new messages", h.testNewMessagesOnly)
 	t.Run("resume", h.testResume)
 	t.Run("resume with an unknown id", h.testResumeUnknown)
+	t.Run("all that is stored", h.testStored)
 	if !h.nchan { // which has none; its refusal is under "refused to subscribe"
 		t.Run("backtrack", h.testBacktrack)
 		t.Run("backtrack of a publisher", h.testPublishBacktrack)

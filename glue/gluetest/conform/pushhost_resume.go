@@ -84,6 +84,44 @@ func (h *pushHost) testResumeUnknown(t *testing.T) {
 	}
 }
 
+// A URL that says that its reader comes back gives all that is stored, of every channel in its order, then what is new. So does
+// a poll's, even one that names a position as well.
+func (h *pushHost) testStored(t *testing.T) {
+	a, b := h.channel(), h.channel()
+	h.publish(t, message{id: "s1", body: "1"}, a)
+	h.publish(t, message{id: "s2", body: "2"}, a)
+	h.publish(t, message{id: "s3", body: "3"}, b)
+	resource := escape(a) + "/" + escape(b) + "?last_event_id=1"
+	s := h.open(t, resource, "")
+	var got []string
+	for range 3 {
+		event, err := s.Next()
+		if err != nil {
+			t.Fatalf("after %q: %v", got, err)
+		}
+		got = append(got, event.Data)
+	}
+	requireStored(t, got, "1 2 3")
+	h.publish(t, message{id: "s4", body: "4"}, b)
+	next(t, s, "4")
+
+	answer := <-h.poll(t, resource, nil)
+	requireStored(t, strings.Fields(answer.body), "1 2 3 4")
+	if !h.nchan { // which refuses positions
+		answer = <-h.poll(t, resource, answer.position)
+		requireStored(t, strings.Fields(answer.body), "1 2 3 4")
+	}
+}
+
+// requireStored makes sure that the bodies are there, 1 before 2, and 3 before 4, each on a channel of its own.
+func requireStored(t *testing.T, got []string, want string) {
+	t.Helper()
+	inOrder := slices.Index(got, "1") < slices.Index(got, "2") && (len(got) < 4 || slices.Index(got, "3") < slices.Index(got, "4"))
+	if sorted := slices.Sorted(slices.Values(got)); strings.Join(sorted, " ") != want || !inOrder {
+		t.Errorf("got %q, want %s", got, want)
+	}
+}
+
 func requireStatus(t *testing.T, err error, want int) {
 	t.Helper()
 	var status *eventstream.StatusError

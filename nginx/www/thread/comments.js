@@ -35,12 +35,14 @@ export class Comments extends EventTarget {
         this.#sight.observe(article);
       }
     });
+    addEventListener('scroll', () => { if (this.#fresh.size) this.#tell(); }, { passive: true });
     setInterval(() => {
       for (const { clock, date } of this.#shown.values()) tick(clock, date);
     }, 20_000);
   }
 
-  get size() { return this.#shown.size; }
+  // size is how many comments there are, without deleted ones.
+  get size() { return [...this.#shown.values()].filter(({ stub }) => !stub).length; }
 
   has(post) { return this.#shown.has(String(post)); }
 

@@ -1,4 +1,4 @@
-// thread.js: a thread of comments, live. The application is asked for what there is (docs/pages.md), the push hosts tell what changes.
+// thread.js: a thread of comments, live. The application is asked for what there is (docs/thread.md), the push hosts tell what changes.
 import { $, parse, write } from '../dom.js';
 import { Subscription } from '../pushglue.js';
 import { showState } from '../state.js';

@@ -1,5 +1,5 @@
 // Package forum is a web application in memory: threads of comments, with the HTTP API that the pages in nginx/www use
-// (docs/pages.md). It puts a job for each change, as an application with a database would.
+// (docs/thread.md). It puts a job for each change, as an application with a database would.
 package forum
 
 import (
@@ -32,9 +32,12 @@ type Put func(ctx context.Context, id string, payload []byte) error
 
 // Thread is one that visitors can read and post to.
 type Thread struct {
-	Forum  string      `json:"forum"`
-	Thread json.Number `json:"thread"`
+	Forum  string `json:"forum"`
+	Thread string `json:"thread"` // a number, which may be too large for JavaScript
 }
+
+// number returns the thread's number, as JSON has it.
+func (t Thread) number() json.Number { return json.Number(t.Thread) }
 
 // Config is what an Application is made of.
 type Config struct {
@@ -59,6 +62,7 @@ type thread struct {
 	Thread
 	posts   []string             // the last ones, oldest first
 	readers map[string]time.Time // by visitor: when one last said to be here
+	told    int                  // how many they are, by the last job that said so
 }
 
 // comment is one that is there.
@@ -132,7 +136,7 @@ func New(c Config) (*Application, error) {
 		threads: map[string]*thread{}, comments: map[string]*comment{},
 	}
 	for _, t := range c.Threads {
-		a.threads[t.Thread.String()] = &thread{Thread: t, readers: map[string]time.Time{}}
+		a.threads[t.Thread] = &thread{Thread: t, readers: map[string]time.Time{}}
 	}
 	return a, nil
 }
@@ -214,7 +218,7 @@ func (a *Application) post(ctx context.Context, name, visitor string, d draft) (
 	}
 	a.posts++
 	return a.save(ctx, &comment{thread: t, visitor: visitor, envelope: envelope{
-		Post: number(firstPost + a.posts), Forum: t.Forum, Thread: t.Thread.Thread, Parent: d.Parent,
+		Post: json.Number(strconv.FormatInt(firstPost+a.posts, 10)), Forum: t.Forum, Thread: t.number(), Parent: d.Parent,
 		Author:  author{ID: "visitor:" + d.Author, Username: "visitor", Name: d.Author, Email: "visitor@example.org", IP: "192.0.2.1"},
 		Message: d.Message, CreatedAt: time.Now().UTC().Format(time.RFC3339Nano),
 	}})
@@ -284,20 +288,23 @@ func (a *Application) attend(ctx context.Context, name, visitor string, leaving 
 	if err != nil {
 		return err
 	}
-	before := len(t.readers)
 	if t.readers[visitor] = time.Now(); leaving {
 		delete(t.readers, visitor)
 	}
 	readers := t.present()
-	if readers == before {
+	if readers == t.told {
 		return nil
 	}
-	p := presence{ID: fmt.Sprintf("p%s.%s", name, rand.Text()[:10]), Event: "presence", Forum: t.Forum, Thread: t.Thread.Thread, Readers: readers}
+	p := presence{ID: fmt.Sprintf("p%s.%s", name, rand.Text()[:10]), Event: "presence", Forum: t.Forum, Thread: t.number(), Readers: readers}
 	payload, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
-	return a.put(ctx, p.ID, payload)
+	if err := a.put(ctx, p.ID, payload); err != nil {
+		return err
+	}
+	t.told = readers
+	return nil
 }
 
 // present returns how many read a thread. The caller holds the application's lock.
@@ -329,7 +336,7 @@ func (a *Application) read(name, visitor string) (page, error) {
 		return page{}, err
 	}
 	p := page{
-		Thread: t.Thread.Thread, Forum: t.Forum, Hosts: a.hosts, Channels: []string{"thread:" + name}, Readers: t.present(), Comments: []shown{},
+		Thread: t.number(), Forum: t.Forum, Hosts: a.hosts, Channels: []string{"thread:" + name}, Readers: t.present(), Comments: []shown{},
 	}
 	for _, post := range t.posts {
 		if c := a.inThread(t, post); c != nil {
@@ -368,5 +375,3 @@ func (a *Application) own(post, visitor string) (*comment, error) {
 	}
 	return c, nil
 }
-
-func number(n int64) json.Number { return json.Number(strconv.FormatInt(n, 10)) }

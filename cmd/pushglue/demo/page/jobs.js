@@ -41,7 +41,7 @@ export class Jobs {
   take(trace) {
     this.#traces.unshift(trace);
     this.#traces.length = Math.min(this.#traces.length, mostJobs);
-    if (this.chosen === undefined || trace.id === this.awaited) {
+    if (this.chosen === undefined || trace.message === this.awaited) {
       this.awaited = undefined;
       this.choose(trace.job);
     }
@@ -53,7 +53,7 @@ export class Jobs {
   // await makes the job of a message the chosen one, now or as soon as it is settled.
   await(id, node) {
     if (node) this.#node = node;
-    const trace = this.#traces.find((t) => t.id === id);
+    const trace = this.#traces.find((t) => t.message === id);
     if (trace) this.choose(trace.job);
     else this.awaited = id;
   }
@@ -92,7 +92,7 @@ export class Jobs {
     }
     return h('button', {
       type: 'button', 'data-job': t.job, 'aria-pressed': String(t.job === this.chosen), onclick: () => this.choose(t.job),
-    }, h('span', { class: 'id' }, t.id), h('span', { class: 'took' }, duration(t.took)), bar,
+    }, h('span', { class: 'id' }, t.message), h('span', { class: 'took' }, duration(t.took)), bar,
     t.verdict === 'finish' ? null : h('span', { class: 'wrong' }, t.verdict));
   }
 
@@ -120,7 +120,7 @@ export class Jobs {
     const done = job.steps.findLast((s) => s.node === node);
     const time = { feed: `waited ${duration(job.waited)}`, end: `${duration(job.took)} after the claim` }[place.kind] ?? (done && duration(done.took));
     $('inspector').replaceChildren(
-      h('h3', {}, place.name, ' ', h('small', {}, [`job ${job.id}`, place.pipeline, time].filter(Boolean).join(' · '))),
+      h('h3', {}, place.name, ' ', h('small', {}, [`job ${job.message}`, place.pipeline, time].filter(Boolean).join(' · '))),
       h('p', { class: 'hint' }, what[place.kind === 'feed' ? 'feed' : place.name] ?? ''),
       ...content,
     );

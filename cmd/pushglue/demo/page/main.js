@@ -1,9 +1,10 @@
 // main.js: puts the page together.
-import { $, h } from './dom.js';
+import { $, h, parse } from './dom.js';
 import { Composer } from './compose.js';
 import { Jobs } from './jobs.js';
 import { showLedger } from './ledger.js';
-import { Stream } from './stream.js';
+import { Subscription } from './pushglue.js';
+import { showState } from './state.js';
 import { Thread } from './thread.js';
 import { Way } from './way.js';
 
@@ -38,8 +39,9 @@ const composer = new Composer((id, message) => {
 
 // The stream.
 let run;
-const accounts = []; // when the last ones came, and what was claimed by then
-const stream = new Stream({
+const accounts = []; // when the last ones were true, and what was claimed by then
+let subscription; // a browser opens six connections to a server at most, over all tabs: this one is for everything
+const on = {
   post_save: comment,
   post_delete: comment,
   trace({ data: trace }) {
@@ -53,11 +55,22 @@ const stream = new Stream({
     showLedger(account);
     showRate(account);
   },
-}, (state) => {
-  $('state').dataset.state = state;
-  $('state').lastElementChild.textContent = { live: 'live', lost: 'reconnecting', connecting: 'connecting' }[state];
-  if (state === 'lost') showPast(true);
-});
+};
+
+// follow leaves the channel that was open and subscribes to another.
+function follow(channel) {
+  const before = subscription;
+  const now = subscription = new Subscription([channel, 'demo:trace', 'demo:ledger'], { parse });
+  before?.close();
+  now.addEventListener('message', ({ detail }) => {
+    if (now === subscription) on[detail.type]?.(detail);
+  });
+  now.addEventListener('state', ({ detail }) => {
+    if (now !== subscription) return;
+    showState($('state'), detail);
+    if (detail.state === 'waiting') showPast(true);
+  });
+}
 
 function comment(message) {
   composer.arrived(message.id);
@@ -75,11 +88,10 @@ function showPast(past) {
 }
 
 function showRate(account) {
-  accounts.push({ at: performance.now(), claimed: account.ledger.feeds[0].claimed });
+  accounts.push({ at: Date.parse(account.at), claimed: account.ledger.feeds[0].claimed });
   if (accounts.length > 6) accounts.shift();
-  // The first one is from before this page: nobody knows when it was true.
-  const [first, last] = [accounts[1], accounts.at(-1)];
-  if (first && last !== first) {
+  const [first, last] = [accounts[0], accounts.at(-1)];
+  if (last.at > first.at) {
     const rate = ((last.claimed - first.claimed) * 1000) / (last.at - first.at);
     $('rate').textContent = rate < 10 ? rate.toFixed(1) : String(Math.round(rate));
   }
@@ -92,7 +104,7 @@ function show(channel) {
   composer.thread = channel === everything ? own : channel.slice('thread:'.length);
   thread.showPlace = channel === everything;
   thread.clear();
-  stream.open(channel);
+  follow(channel);
 }
 
 function views() {

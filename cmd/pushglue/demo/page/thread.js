@@ -1,6 +1,6 @@
 // thread.js: the comments of a channel, live.
 import { $, age, h, still } from './dom.js';
-import { Seen } from './stream.js';
+import { avatar, fill, nameOf } from './thread/comment.js';
 
 const mostPosts = 60;
 const mostHeld = 500; // while the thread is paused
@@ -9,7 +9,6 @@ const pace = 60; // ms between changes of the page
 export class Thread {
   #list = $('thread');
   #posts = new Map(); // by post number
-  #seen = new Seen();
   #own = new Set(); // ids of messages that were posted here
   #due = []; // what is shown next: type and comment
   #timer;
@@ -21,11 +20,6 @@ export class Thread {
     this.onPlace = onPlace;
     this.showPlace = true;
     setInterval(() => this.#tick(), 5000);
-    // Not every picture that visitors name exists. Errors do not bubble.
-    this.#list.addEventListener('error', ({ target }) => {
-      target.classList.add('broken');
-      remark(target.closest('.text'));
-    }, true);
     const pause = $('pause');
     pause.addEventListener('click', () => {
       const held = this.#held;
@@ -39,7 +33,6 @@ export class Thread {
   clear() {
     this.#due.length = 0;
     this.#posts.clear();
-    this.#seen.clear();
     this.#held &&= [];
     this.#labelPause();
     this.#list.replaceChildren();
@@ -61,7 +54,6 @@ export class Thread {
 
   // take shows what a message says, at once or, when they come fast, with others.
   take({ id, type, data: comment }) {
-    if (!this.#seen.add(id)) return;
     if (this.#held && !this.#own.has(id)) {
       this.#held.push([type, comment]);
       if (this.#held.length > mostHeld) this.#held.shift();
@@ -98,10 +90,8 @@ export class Thread {
   }
 
   #add(key, comment, calm) {
-    const name = comment.author?.name || comment.author?.username || 'anonymous';
+    const name = nameOf(comment.author);
     const date = Date.parse(comment.createdAt) || Date.now();
-    const avatar = h('span', { class: 'avatar', 'aria-hidden': true }, initials(name));
-    avatar.style.setProperty('--hue', hue(String(comment.author?.id ?? name)));
     const time = h('time', { datetime: new Date(date).toISOString() }, age(date));
     const text = h('div', { class: 'text', dir: 'auto' });
     const meta = h('p', { class: 'meta' }, h('b', { dir: 'auto' }, name), ' ', time);
@@ -113,8 +103,8 @@ export class Thread {
     }
     const id = String(comment.id);
     const element = h('li', { class: this.#own.has(id) ? 'post own' : 'post', 'data-id': id },
-      avatar, h('div', {}, meta, text, h('p', { class: 'remark' })));
-    write(text, comment);
+      avatar(name), h('div', {}, meta, text, h('p', { class: 'remark' })));
+    fill(text, comment.message);
     this.#posts.set(key, { id, element, meta, text, time, date });
     this.#list.prepend(element);
     if (!calm) {
@@ -128,7 +118,7 @@ export class Thread {
   }
 
   #edit(post, comment) {
-    write(post.text, comment);
+    fill(post.text, comment.message);
     post.edited ??= post.meta.appendChild(h('span', { class: 'edited' }, 'edited'));
     post.text.animate([{ backgroundColor: 'var(--mark)' }, {}], { duration: 2000, easing: 'ease-out' });
   }
@@ -152,34 +142,4 @@ export class Thread {
       if (time.textContent !== text) time.textContent = text;
     }
   }
-}
-
-// write inserts a comment's text as HTML. It may: the stage sanitize has left nothing in it that runs,
-// in this message and in every other one of the channel. The page's Content-Security-Policy is the second
-// line. Without that stage this line would be a hole. Ids do no harm in themselves, but this page has its own.
-function write(element, comment) {
-  element.innerHTML = comment.message ?? '';
-  for (const named of element.querySelectorAll('[id]')) named.removeAttribute('id');
-  remark(element);
-}
-
-// remark says below a comment's text why there is nothing to see.
-function remark(element) {
-  const pictures = element.querySelectorAll('img');
-  const seen = element.textContent.trim() || [...pictures].some((p) => !p.classList.contains('broken'));
-  const why = pictures.length ? '(only a picture, which does not load)' : '(no text, or none that sanitize lets through)';
-  element.nextElementSibling.textContent = seen ? '' : why;
-}
-
-function initials(name) {
-  const words = name.match(/[\p{L}\p{N}]+/gu) ?? ['?'];
-  const first = (word) => [...word][0].toUpperCase();
-  return words.length > 1 ? first(words[0]) + first(words.at(-1)) : first(words[0]);
-}
-
-// hue gives the same colour to the same author: the pseudonym is all that it needs.
-function hue(id) {
-  let hash = 0;
-  for (const c of id) hash = (hash * 31 + c.codePointAt(0)) | 0;
-  return Math.abs(hash) % 360;
 }
