@@ -105,7 +105,7 @@ func testThread(t *testing.T, s *stack) {
 
 func testComments(t *testing.T, s *stack) {
 	ann := newVisitor(t, s)
-	readers := s.listenOnBoth(t, "thread:1", "")
+	readers := s.listenOnBoth(t, "thread:1")
 	first := ann.write("A first comment")
 	for _, r := range readers {
 		m := r.until(first, 1)
@@ -128,7 +128,7 @@ func testComments(t *testing.T, s *stack) {
 }
 
 func testSecure(t *testing.T, s *stack) {
-	readers := s.listenOnBoth(t, "secure:demo", "")
+	readers := s.listenOnBoth(t, "secure:demo")
 	newVisitor(t, s).write("A comment with an address")
 	for _, r := range readers {
 		data := r.next().Data
@@ -140,7 +140,7 @@ func testSecure(t *testing.T, s *stack) {
 
 func testPushHostRestarts(t *testing.T, s *stack) {
 	ann := newVisitor(t, s)
-	readers := s.listenOnBoth(t, "thread:1", "")
+	readers := s.listenOnBoth(t, "thread:1")
 	before := ann.write("Before the restart")
 	for _, r := range readers {
 		r.until(before, 1)
@@ -160,7 +160,7 @@ func testPushHostRestarts(t *testing.T, s *stack) {
 
 func testDaemonAndRedisRestart(t *testing.T, s *stack) {
 	ann := newVisitor(t, s)
-	readers := s.listenOnBoth(t, "thread:1", "")
+	readers := s.listenOnBoth(t, "thread:1")
 	s.compose(t, "stop", "daemon")
 	posts := []int{ann.write("Nobody works"), ann.write("Nobody works yet")}
 	eventually(t, "the jobs are in Redis", func() bool {

@@ -5,10 +5,10 @@ package compose
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,9 +29,9 @@ func newVisitor(t *testing.T, s *stack) *visitor {
 		t.Fatal(err)
 	}
 	v := &visitor{t, s.url("WEB_PORT"), http.Client{Jar: jar, Timeout: patience}}
-	thread := v.do(http.MethodGet, "/api/threads/1", "")
-	if want := fmt.Sprintf(`"hosts": ["%s"]`, strings.Join(s.pushHosts(), `", "`)); !strings.Contains(thread, want) {
-		t.Errorf("pages are told %s, want %s", thread, want)
+	var thread struct{ Hosts []string }
+	if err := json.Unmarshal([]byte(v.do(http.MethodGet, "/api/threads/1", "")), &thread); err != nil || !slices.Equal(thread.Hosts, s.pushHosts()) {
+		t.Errorf("pages are told %q, %v, want %q", thread.Hosts, err, s.pushHosts())
 	}
 	return v
 }
@@ -91,11 +91,11 @@ func (s *stack) listen(t *testing.T, origin, channels, lastEventID string) reade
 	return r
 }
 
-func (s *stack) listenOnBoth(t *testing.T, channels, lastEventID string) []reader {
+func (s *stack) listenOnBoth(t *testing.T, channels string) []reader {
 	t.Helper()
 	var all []reader
 	for _, origin := range s.pushHosts() {
-		all = append(all, s.listen(t, origin, channels, lastEventID))
+		all = append(all, s.listen(t, origin, channels, ""))
 	}
 	return all
 }
