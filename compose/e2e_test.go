@@ -100,7 +100,7 @@ func testThread(t *testing.T, s *stack) {
 	hosts := func(command string) func() {
 		return func() { s.compose(t, command, "push1", "push2") }
 	}
-	site.TestThread(t, site.Site{URL: s.url("WEB_PORT"), Thread: "1", Hosts: s.pushHosts(), Stop: hosts("stop"), Start: hosts("start")})
+	site.TestThread(t, site.Site{URL: s.url("WEB_PORT"), Thread: "1", Hosts: s.pushHosts(), Plain: true, Stop: hosts("stop"), Start: hosts("start")})
 }
 
 func testComments(t *testing.T, s *stack) {
