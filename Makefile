@@ -36,10 +36,10 @@ comma      := ,
 # Where the binary goes.
 BIN ?= bin/pushglue
 
-.PHONY: help build stages test deps lint vuln demo bench crowd faults machines release fuzz golden clean
+.PHONY: help build stages test deps lint vuln demo bench crowd faults machines release e2e fuzz golden clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the static binary: bin/pushglue; STAGES=FILE: with stages of your own
 	CGO_ENABLED=0 go build $(overlay) -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pushglue
@@ -99,6 +99,14 @@ release: deps ## all of a release, without publishing it: artifacts/release/; it
 	$(RELEASE) check
 	$(RELEASE) release --snapshot --clean
 	go test -v -tags release -run TestPackage -count 1 -timeout 20m ./ansible
+
+# What docker-compose.yml is called with, and which services of its profile monitoring are tested, with their images from elsewhere.
+COMPOSE    ?= docker-compose
+MONITORING ?= prometheus,grafana
+
+e2e: ## bring docker-compose.yml up, use it as people do, take it down again: needs Docker and Chromium, some 5 minutes the first time
+	mkdir -p artifacts
+	go test -v -tags e2e -timeout 30m -count 1 -run '$(or $(RUN),TestE2E)' -artifacts -outputdir artifacts ./compose -args -compose '$(COMPOSE)' -monitoring '$(MONITORING)'
 
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | \

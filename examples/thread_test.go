@@ -18,7 +18,7 @@ func TestAThread(t *testing.T) {
 			app.env = append(app.env, "PUSH_HOSTS="+host.PublicURL())
 			app.serve()
 			startDaemon(t, os.Getenv(binaryVariable), "pipelines.yml", store, host, "PUSHGLUE_PUSH_MODULE="+module)
-			site.TestThread(t, site.Site{URL: app.url, Thread: "1", Hosts: []string{host.PublicURL()}, Stop: host.Stop, Start: host.Start})
+			site.TestThread(t, site.Site{URL: app.url, Thread: "1", Plain: true, Hosts: []string{host.PublicURL()}, Stop: host.Stop, Start: host.Start})
 		})
 	}
 }

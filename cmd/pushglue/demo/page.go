@@ -34,19 +34,19 @@ func (p *page) handler() http.Handler {
 	web.Handle(mux, pageFiles, "page")
 	mux.Handle("/api/", p.application.Handler())
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusOK, p.account(r.Context()))
+		answer(w, p.account(r.Context()))
 	})
 	mux.HandleFunc("GET /demo-way", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]any{"feed": feedName, "way": p.way})
+		answer(w, map[string]any{"feed": feedName, "way": p.way})
 	})
 	mux.HandleFunc("GET /demo-threads", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, p.threads)
+		answer(w, p.threads)
 	})
 	// The page decrypts, to show that it is possible. It may have the key because the key was made
 	// for this run of the demo and encrypts nothing else. A real page gets the keys of the
 	// channels that its user may read, after a login.
 	mux.HandleFunc("GET /demo-key", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]string{"kid": encryptKeyID, "hex": p.key})
+		answer(w, map[string]string{"kid": encryptKeyID, "hex": p.key})
 	})
 	mux.HandleFunc("GET /demo.yml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -69,7 +69,7 @@ func (p *page) serveJob(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this job is not among those that were settled last", http.StatusNotFound)
 		return
 	}
-	answer(w, http.StatusOK, t.details())
+	answer(w, t.details())
 }
 
 // sameHost refuses what is asked of a host that this one need not be. Else another site could give its own
@@ -103,8 +103,7 @@ func sameOrigin(next http.Handler) http.Handler {
 	return protection.Handler(next)
 }
 
-func answer(w http.ResponseWriter, status int, v any) {
+func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
 	_, _ = w.Write(encode(v)) // the client left
 }

@@ -59,10 +59,10 @@ func (c *client) ask(method, url, body string, header ...string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-// page returns what a thread shows to a client.
-func (c *client) page(thread string) page {
+// page returns what thread 1 shows to a client.
+func (c *client) page() page {
 	c.t.Helper()
-	code, text := c.ask("GET", "/api/threads/"+thread, "")
+	code, text := c.ask("GET", "/api/threads/1", "")
 	var p page
 	if err := json.Unmarshal([]byte(text), &p); err != nil || code != http.StatusOK {
 		c.t.Fatalf("%d %s", code, text)
@@ -130,7 +130,7 @@ func TestAComment(t *testing.T) {
 	var feed fakeFeed
 	ann := newForum(t, &feed)
 	bo := &client{t: t, forum: ann.forum}
-	ann.page("1")
+	ann.page()
 	for _, step := range []struct {
 		who               *client
 		method, url, body string
@@ -154,7 +154,7 @@ func TestAComment(t *testing.T) {
 		}
 	}
 	for who, own := range map[*client]bool{ann: true, bo: false} {
-		p := who.page("1")
+		p := who.page()
 		if len(p.Comments) != 1 || p.Forum != "demo" || p.Channels[0] != "thread:1" || p.Hosts[0] != "https://push.example.com" {
 			t.Fatalf("%+v", p)
 		}
@@ -169,7 +169,7 @@ func TestWhatIsShownIsClean(t *testing.T) {
 	c := newForum(t, new(fakeFeed))
 	c.ask("POST", "/api/threads/1/comments", `{"author":"<i>Ann</i>","message":"<b>Hi</b><script>x</script>"}`)
 	c.ask("POST", "/api/threads/1/comments", `{"author":"Ann &`+strings.Repeat("amp;", 9)+`","message":"never clean"}`)
-	if p := c.page("1"); len(p.Comments) != 1 || p.Comments[0].Message != "<b>Hi</b>" || p.Comments[0].Author.Name != "Ann" {
+	if p := c.page(); len(p.Comments) != 1 || p.Comments[0].Message != "<b>Hi</b>" || p.Comments[0].Author.Name != "Ann" {
 		t.Errorf("%+v", p.Comments)
 	}
 }
@@ -190,7 +190,7 @@ func TestImport(t *testing.T) {
 	tell(`{"event":"post_delete","post":8,"revision":2,"thread":1}`)
 	tell(`{"event":"post_save","post":9,"thread":77}`)
 	tell(`no envelope`)
-	p := c.page("1")
+	p := c.page()
 	if len(p.Comments) != mostComments-1 || p.Comments[0].Message != "2" {
 		t.Errorf("%d, from %+v", len(p.Comments), p.Comments[0])
 	}
@@ -217,7 +217,7 @@ func TestAFeedThatFails(t *testing.T) {
 			t.Errorf("%s: %d %s", request, code, text)
 		}
 	}
-	if p := c.page("1"); len(p.Comments) != 1 || p.Comments[0].Message != "Hi" || p.Comments[0].Revision != 1 {
+	if p := c.page(); len(p.Comments) != 1 || p.Comments[0].Message != "Hi" || p.Comments[0].Revision != 1 {
 		t.Errorf("%+v", p.Comments)
 	}
 }
@@ -246,7 +246,7 @@ func TestPresence(t *testing.T) {
 		time.Sleep(away - time.Second)
 		attend(ann, false, "")
 		time.Sleep(2 * time.Second)
-		if p := ann.page("1"); p.Readers != 1 {
+		if p := ann.page(); p.Readers != 1 {
 			t.Errorf("%d readers", p.Readers)
 		}
 		attend(ann, false, "1") // and others are told, too
