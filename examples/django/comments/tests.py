@@ -3,7 +3,7 @@ from unittest.mock import patch
 
 from django.db import IntegrityError
 from django.db.transaction import TransactionManagementError
-from django.test import Client, TestCase, TransactionTestCase
+from django.test import Client, TestCase, TransactionTestCase, override_settings
 
 from outbox.models import Job
 
@@ -117,3 +117,11 @@ class API(TestCase):
         for visitor, leaving in ((self.ann, False), (self.ann, False), (self.bob, False), (self.ann, True)):
             self.assertEqual(self.post(visitor, "/presence", leaving=leaving).status_code, 204)
         self.assertEqual([json.loads(job.payload)["readers"] for job in Job.objects.order_by("id")], [1, 2, 1])
+
+
+class Pages(TestCase):
+    @override_settings(PUSH_HOSTS=["http://push1.example", "http://push2.example"])
+    def test_the_map_names_push_hosts(self):
+        page = self.client.get("/map/")
+        self.assertContains(page, 'data-hosts="http://push1.example http://push2.example"')
+        self.assertEqual(page.headers["Content-Type"], "text/html; charset=utf-8")

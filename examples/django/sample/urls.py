@@ -1,8 +1,9 @@
 from pathlib import Path
 
 from django.conf import settings
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import path
+from django.utils.html import escape
 from django.views.decorators.http import require_safe
 from django.views.static import serve
 
@@ -17,6 +18,9 @@ def page(request, name):
     if name.endswith("/"):
         name += "index.html"
     response = serve(request, name, settings.PAGES_DIRECTORY)
+    if name == "map/index.html":  # it has no API that would name the push hosts
+        text = b"".join(response).replace(b'data-hosts=""', f'data-hosts="{escape(" ".join(settings.PUSH_HOSTS))}"'.encode())
+        response = HttpResponse(text)
     response.headers["Cache-Control"] = "no-cache"  # ask whether it is still the newest
     response.headers["Content-Security-Policy"] = settings.CONTENT_SECURITY_POLICY
     return response
