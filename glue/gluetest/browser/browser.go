@@ -3,6 +3,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -154,21 +156,32 @@ func (p *Tab) Run(script string) {
 // Evaluate returns the value of a JavaScript expression.
 func Evaluate[T any](p *Tab, expression string) T {
 	p.T.Helper()
-	ctx, cancel := context.WithTimeout(p.Ctx, patience)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	value, err := evaluate[T](p, expression)
 	if err != nil {
 		p.T.Fatalf("%s: %v", expression, err)
 	}
 	return value
 }
 
-// Until waits until a JavaScript expression is true.
+func evaluate[T any](p *Tab, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.Ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+}
+
+// Until waits until a JavaScript expression is true, on whatever page the tab is by then.
 func (p *Tab) Until(what, expression string) {
 	p.T.Helper()
-	for deadline := time.Now().Add(patience); !Evaluate[bool](p, "Boolean("+expression+")"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.T.Fatalf("not in %s: %s", patience, what)
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		is, err := evaluate[bool](p, "Boolean("+expression+")")
+		var refused *cdproto.Error
+		switch {
+		case is:
+			return
+		case err != nil && !errors.As(err, &refused): // refused while the tab goes to another page
+			p.T.Fatalf("%s: %v", expression, err)
+		case time.Now().After(deadline):
+			p.T.Fatalf("not in %s: %s; %v", patience, what, err)
 		}
 	}
 }
