@@ -47,9 +47,10 @@ build: ## the static binary: bin/pushglue; STAGES=FILE: with stages of your own
 stages: ## test the stages of your own: STAGES=FILE
 	go test $(overlay) -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(STAGE_TESTS) | paste -sd'|'))$$" ./stages
 
+# Tests wait more than they compute, so packages are three at a time, also on two cores.
 test: deps ## every test, with the race detector; screenshots go to artifacts/
 	mkdir -p artifacts
-	CGO_ENABLED=1 go test -race -timeout 30m -artifacts -outputdir artifacts ./...
+	CGO_ENABLED=1 go test -race -p 3 -timeout 30m -artifacts -outputdir artifacts ./...
 
 # The services that the packages bring are not started: policy-rc.d forbids it while they are installed.
 deps: ## install what the tests need (Debian, as root), or say what is missing

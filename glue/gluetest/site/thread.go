@@ -63,7 +63,7 @@ func TestThread(t *testing.T, s Site) {
 	}
 }
 
-const live = `document.getElementById('state').dataset.state === 'live'`
+const live = `document.getElementById('state')?.dataset.state === 'live'`
 
 // reader is a person with the page.
 type reader struct {
