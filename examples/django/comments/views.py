@@ -21,7 +21,7 @@ COOKIE = "visitor"
 YEAR = 365 * 24 * 3600  # seconds
 SHOWN = 100  # comments of a thread
 LARGEST = 2**63 - 1  # number of an object
-AWAY = timedelta(seconds=45)  # after its last sign a page counts as closed
+AWAY = timedelta(seconds=90)  # after its last sign a page counts as closed; timers of hidden pages run once a minute
 
 
 @require_GET
