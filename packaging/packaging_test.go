@@ -86,6 +86,19 @@ func TestPackagesMakeTheKeysThatTheEnvironmentNames(t *testing.T) {
 	}
 }
 
+// TestPackagesGoWhereThereIsNoSystemd removes one from a machine that has no more of systemd than systemd-standalone-sysusers.
+func TestPackagesGoWhereThereIsNoSystemd(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), shell, "preremove.sh", "remove")
+	cmd.Env = []string{"PATH=" + t.TempDir()}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestScriptsAreWellFormed(t *testing.T) {
 	scripts, err := filepath.Glob("*.sh")
 	if err != nil || len(scripts) == 0 {

@@ -9,12 +9,13 @@ systemd-sysusers pushglue.conf
 for key in PUSHGLUE_ANONYMIZE_KEY PUSHGLUE_HTTP_TOKEN; do
   file=/etc/pushglue/secrets/$key
   [ -e "$file" ] && continue
-  od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$file"
-  chgrp pushglue "$file"
+  od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$file.new"
+  chgrp pushglue "$file.new"
+  mv "$file.new" "$file"
 done
 
 case "$1 $2" in
-  "configure "|"1 ") # the first time: the account was not there when the files came
+  "configure "|"1 "|"2 ") # the first time: the account was not there when the files came; rpm resets the group with each upgrade
     chgrp -R pushglue /etc/pushglue
     ;;
 esac

@@ -6,5 +6,7 @@ case "$1" in
   remove|0) ;;
   *) exit 0 ;;
 esac
+# systemd-standalone-sysusers comes without systemctl: nothing runs or is enabled there.
+command -v systemctl >/dev/null || exit 0
 [ ! -d /run/systemd/system ] || systemctl stop pushglue.service
 systemctl --quiet disable pushglue.service

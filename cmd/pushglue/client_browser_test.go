@@ -282,6 +282,7 @@ func TestSubscription(t *testing.T) {
 				t.Run(transport+" breaks", func(t *testing.T) { suite.testBreak(t, transport) })
 			}
 			t.Run("fallback", suite.testFallback)
+			t.Run("host away", suite.testHostAway)
 			t.Run("gap", suite.testGap)
 			t.Run("another host", suite.testAnotherHost)
 			t.Run("hidden", suite.testHidden)
@@ -389,6 +390,20 @@ func (c clientSuite) testFallback(t *testing.T) {
 		if got := evaluate[string](page.tab, "states.at(-1).transport"); got != want {
 			t.Errorf("with %q blocked it is %s, want %s", block, got, want)
 		}
+	}
+}
+
+// A page that comes while the host is away has the best transport when it is back.
+func (c clientSuite) testHostAway(t *testing.T) {
+	network := openGate(t, c.host.public)
+	network.cut()
+	options := url.QueryEscape(fmt.Sprintf(`{"channels":["away:a"],"hosts":[%q],"spread":0.05}`, network.url))
+	page := subscriber{newTab(c.chromium, t, c.base+"/?options="+options, browser.Before("Math.random = () => 0.9"))}
+	page.Until("the page has waited twice", `window.states?.filter(({ state }) => state === 'waiting').length === 2`)
+	network.join()
+	page.open()
+	if got := evaluate[string](page.tab, "states.at(-1).transport"); got != "eventsource" {
+		t.Errorf("it is %s", got)
 	}
 }
 
@@ -528,6 +543,25 @@ func TestSubscriptionNoticesSilence(t *testing.T) {
 	network.silence()
 	host.say(t, "a", 1, 3)
 	page.requireIDs(ids("a", 1, 3)...)
+}
+
+// TestSubscriptionClosesWhileItSigns makes sure that no connection is left behind.
+func TestSubscriptionClosesWhileItSigns(t *testing.T) {
+	page := newTab(browser.Start(t), t, startPage(t, subscriberPage)+"/?options="+url.QueryEscape(`{"channels":["a"],"transports":[]}`))
+	page.Run(`(async () => {
+		window.sockets = 0;
+		window.WebSocket = class { constructor() { sockets++; } close() {} };
+		const { Subscription } = await import('./pushglue.js');
+		const subscription = new Subscription(['a'], { transports: ['websocket'], sign: async () => {
+			subscription.close();
+			setTimeout(() => { window.signed = true; });
+			return '';
+		} });
+	})()`)
+	page.Until("it has asked for a signature", "window.signed")
+	if n := evaluate[int](page, "sockets"); n != 0 {
+		t.Errorf("%d WebSockets are open", n)
+	}
 }
 
 // TestSubscriptionsAreNoHerd looks at the pauses of a page whose hosts are gone: they double, and are drawn by lot.

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"pushglue"
+	"pushglue/glue/gluetest/browser"
 	"pushglue/glue/gluetest/site"
 )
 
@@ -22,6 +24,23 @@ func TestTheDemosThread(t *testing.T) {
 	front := newDoor(t, demo.url)
 	site.TestThread(t, site.Site{URL: front.url, Thread: "1", Stop: front.shut, Start: front.open})
 	demo.stop()
+}
+
+// TestTheThreadRunsNothing has an application that cleans nothing.
+func TestTheThreadRunsNothing(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /", http.FileServerFS(pushglue.WWW()))
+	mux.HandleFunc("GET /api/threads/1", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"thread": 1, "forum": "f", "hosts": [], "channels": ["thread:1"], "readers": 1, "comments": [
+			{"post": 1, "thread": 1, "parent": null, "message": "<img src=x onerror='window.pwned = 1'>", "revision": 1}]}`)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	page := newTab(browser.Start(t), t, server.URL+"/thread/")
+	page.Until("the comment's picture has failed", `document.querySelector('#comments img.broken')`)
+	if evaluate[bool](page, `'pwned' in window`) {
+		t.Error("what a comment says has run")
+	}
 }
 
 // TestTheDemosMap looks at the map of traffic while the demo's script plays.

@@ -57,7 +57,7 @@ export class Subscription extends EventTarget {
       if (opened) [transport, few] = [best = Math.min(best ?? transport, transport), 6];
       else if (failures % few === 0) transport = (transport + 1) % transports.length;
       // A new page looks for a way at once: it is no herd.
-      if (this.#closed || this.#hidden() || best === undefined && !status && failures < few * transports.length) continue;
+      if (this.#closed || this.#hidden() || best === undefined && !status && failures % (few * transports.length)) continue;
       this.#tell('state', { state: 'waiting', ...place, status });
       await this.#sleep(Math.random() * Math.min(60, spread * 2 ** failures));
     }
@@ -78,6 +78,7 @@ export class Subscription extends EventTarget {
     limit(place.transport === 'poll' ? silence : 10);
     try {
       const query = await sign(channels) || '?';
+      connection.signal.throwIfAborted();
       await read[place.transport]({
         url: (endpoint, all = stored) => `${place.host}/${endpoint}/${this.#list}${query}${all ? '&last_event_id=1' : ''}`,
         signal: connection.signal,
@@ -195,9 +196,9 @@ const read = {
     const socket = new WebSocket(url('ws').replace('http', 'ws'));
     signal.onabort = () => resolve(socket.close());
     socket.onclose = socket.onerror = resolve;
-    socket.onopen = () => alive(1e6);
+    socket.onopen = () => alive(1200);
     socket.onmessage = ({ data }) => {
-      alive(1e6);
+      alive(1200);
       take(bare(data));
     };
   }),
@@ -243,7 +244,7 @@ async function decrypt(sealed, keys, parse) {
 const utf8 = (octets) => new TextDecoder().decode(octets);
 const bytes = (base64url) => Uint8Array.from(atob(base64url.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
 
-// unpack returns the messages of an event. It never throws: what it cannot read it leaves out, and tells the console.
+// unpack returns the messages of an event, and never throws: pushglue.d.ts.
 export function unpack(event, parse = JSON.parse) {
   if (event.type !== coalesced || !event.data.startsWith('[')) {
     return [message(event.lastEventId, event.type, event.data, parse)];

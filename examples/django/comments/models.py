@@ -27,6 +27,8 @@ class Comment(models.Model):
 
     @transaction.atomic  # so that the signal's job is in the same transaction; a deletion is one by itself
     def save(self, **kwargs):
+        if kwargs.get("update_fields"):  # as update_or_create names them
+            kwargs["update_fields"] = {*kwargs["update_fields"], "revision"}
         super().save(**kwargs)
 
     def count_change(self):

@@ -42,6 +42,14 @@ class Outbox(TransactionTestCase):
         Comment.objects.all().delete()
         self.assertEqual(changes(), [f"c{stale.pk}.{revision}" for revision in (1, 2, 3, 4)])
 
+    def test_a_change_of_some_fields_has_one_too(self):
+        comment = self.comment()
+        for message in ("once", "twice"):
+            comment.message = message
+            comment.save(update_fields=["message"])
+            comment = Comment.objects.get()
+        self.assertEqual(changes(), [f"c{comment.pk}.{revision}" for revision in (1, 2, 3)])
+
 
 class API(TestCase):
     def setUp(self):
@@ -103,10 +111,12 @@ class API(TestCase):
             (400, self.post(self.ann, comments, author="Ann", message=["x"])),
             (400, self.post(self.ann, comments, author="Ann", message="x", parent="1")),
             (404, self.post(self.ann, comments, author="Ann", message="x", parent=2**70)),
+            (404, self.post(self.ann, comments, author="Ann", message="x", parent=-(2**70))),
             (403, self.post(Client(), comments, author="Ann", message="x")),
             (413, self.post(self.ann, comments, author="Ann", message="x" * 40_000)),
             (415, self.ann.post(self.url + comments, {"author": "Ann", "message": "x"})),
             (400, self.ann.post(self.url + comments, "[]", content_type="application/json")),
+            (400, self.ann.post(self.url + comments, "[" * 30_000, content_type="application/json")),
             (404, self.ann.get(f"/api/threads/{2**70}")),
             (400, self.ann.get("/../manage.py")),
         ):

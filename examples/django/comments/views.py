@@ -21,7 +21,7 @@ COOKIE = "visitor"
 YEAR = 365 * 24 * 3600  # seconds
 SHOWN = 100  # comments of a thread
 LARGEST = 2**63 - 1  # number of an object
-AWAY = timedelta(seconds=45)  # after its last sign a page counts as closed
+AWAY = timedelta(seconds=90)  # after its last sign a page counts as closed; timers of hidden pages run once a minute
 
 
 @require_GET
@@ -122,7 +122,7 @@ def present(thread):
 
 def get(objects, number):
     """The object of this number."""
-    found = objects.filter(pk=number).first() if number <= LARGEST else None
+    found = objects.filter(pk=number).first() if 0 < number <= LARGEST else None
     if found is None:
         raise Refusal(404, "There is nothing of this number, or no more.")
     return found
@@ -147,7 +147,7 @@ def body(request):
         raise Refusal(415, "A request has JSON, and says so: Content-Type: application/json.")
     try:
         members = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict):
         raise Refusal(400, "The request is no JSON object.")

@@ -3,6 +3,7 @@
 This never waits for anything, and above all not for Redis. A byte that is lost costs the time until the relay looks by itself.
 """
 
+import errno
 import os
 import select
 from contextlib import suppress
@@ -17,9 +18,10 @@ def wake():
     for path in settings.DATA_DIRECTORY.glob(PATTERN):
         try:
             fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # its relay has ended, and could not remove it
-            with suppress(OSError):
-                path.unlink()
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # its relay has ended, and could not remove it
+                with suppress(OSError):
+                    path.unlink()
             continue
         with suppress(BlockingIOError):  # it is full, so its relay will wake
             os.write(fifo, b"\0")
@@ -32,8 +34,10 @@ class Bell:
     def __enter__(self):
         settings.DATA_DIRECTORY.mkdir(parents=True, exist_ok=True)
         self.path = settings.DATA_DIRECTORY / PATTERN.replace("*", os.urandom(8).hex())
-        os.mkfifo(self.path, 0o600)
-        self.fifo = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+        new = self.path.with_suffix(".new")
+        os.mkfifo(new, 0o600)
+        self.fifo = os.open(new, os.O_RDWR | os.O_NONBLOCK)
+        new.rename(self.path)  # nobody takes it for that of a relay that has ended
         return self
 
     def __exit__(self, *_):

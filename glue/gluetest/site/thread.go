@@ -141,7 +141,18 @@ func scrollAway(ann, bo *reader, all readers) {
 	bo.Do(chromedp.EmulateViewport(1280, 1400))
 }
 
-// restart restarts the push hosts while comments are written. Each is in each tab once in the end.
+// fails makes a page's next question for the whole thread fail.
+const fails = `(() => {
+	const real = fetch;
+	window.fetch = (resource, init) => {
+		if (init?.method !== 'GET') return real(resource, init);
+		window.fetch = real;
+		return Promise.reject(new TypeError('refused'));
+	};
+})()`
+
+// restart restarts the push hosts while comments are written, and the application does not answer at once. Each is in each tab once in
+// the end.
 func restart(s Site, ann *reader, all readers) {
 	ann.writeMany("before", 3)
 	s.Stop()
@@ -149,6 +160,9 @@ func restart(s Site, ann *reader, all readers) {
 	ann.writeMany("meanwhile", 25)
 	ann.press("new 3", "Delete")
 	ann.press("new 3", "Delete")
+	for _, r := range all {
+		r.Run(fails)
+	}
 	s.Start()
 	ann.writeMany("after", 3)
 	all.until("it is live again", `document.dispatchEvent(new Event('visibilitychange')) && `+live)

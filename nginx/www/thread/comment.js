@@ -2,8 +2,8 @@
 import { h } from '../dom.js';
 
 // fill inserts a comment's text as HTML. It may: the stage sanitize, and the application for what it answers, have left nothing
-// in it that runs. A Content-Security-Policy without inline scripts is the second line. Without sanitize this line
-// would be a hole. Ids do no harm in themselves, but the page has its own.
+// in it that runs. The Content-Security-Policy of index.html is the second line. Ids do no harm in themselves, but the page
+// has its own.
 export function fill(element, html) {
   element.innerHTML = html ?? '';
   for (const named of element.querySelectorAll('[id]')) named.removeAttribute('id');

@@ -31,12 +31,15 @@ async function ask(method, path, body) {
       signal: AbortSignal.timeout(patience),
     });
     const text = await response.text();
-    if (!response.ok) return { status: response.status, why: text.trim() || 'This does not work now.' };
+    if (!response.ok) return { status: response.status, why: isPlain(response) && text.trim() || 'This does not work now.' };
     return { status: response.status, data: text ? parse(text) : undefined };
   } catch {
     return { status: 0, why: 'The site does not answer. Please try again.' };
   }
 }
+
+// isPlain tells a sentence of the application from the page of a proxy before it.
+const isPlain = ({ headers }) => /^text\/plain\b/.test(headers.get('Content-Type'));
 
 // change asks for a change, and returns why it is not made, or nothing.
 async function change(method, path, body) {
@@ -48,25 +51,35 @@ async function change(method, path, body) {
 let asked; // what there is
 let again = false;
 
-// load shows what there is, and returns the application's answer. Calls meanwhile are one more call.
+// load asks what there is until there is an answer, shows it, and returns it; or nothing, if there is no such thread. Calls meanwhile
+// are one more call.
 function load() {
   again = Boolean(asked);
   asked ??= (async () => {
-    let answer;
+    let data;
     do {
       again = false;
       const [snapshot, told] = [comments.snapshot(), heads];
-      answer = await ask('GET', thread);
-      if (!answer.data) break;
+      data = await persist();
+      if (!data) break;
       flush();
-      comments.load(answer.data.comments, snapshot, answer.data.comments.length < whole);
-      if (told === heads) showReaders(answer.data.readers);
+      comments.load(data.comments, snapshot, data.comments.length < whole);
+      if (told === heads) showReaders(data.readers);
       showCount();
     } while (again);
     asked = undefined;
-    return answer;
+    return data;
   })();
   return asked;
+}
+
+async function persist() {
+  for (let pause = 1000; ; pause = Math.min(2 * pause, 30_000)) {
+    const { status, why, data } = await ask('GET', thread);
+    write($('hint'), data ? 'No comments yet. Write the first one.' : why);
+    if (data || status === 404) return data;
+    await new Promise((resolve) => { setTimeout(resolve, pause * (0.5 + Math.random())); });
+  }
 }
 
 // The stream.
@@ -127,24 +140,15 @@ function follow({ channels, hosts }) {
   });
 }
 
-// start asks until there is an answer.
 async function start() {
-  for (let pause = 1000; ; pause = Math.min(2 * pause, 30_000)) {
-    const { status, why, data } = await load();
-    if (data) {
-      write($('hint'), 'No comments yet. Write the first one.');
-      write($('place'), `${data.forum} · thread ${data.thread}`);
-      const linked = document.getElementById(location.hash.slice(1));
-      if (linked) linked.scrollIntoView({ block: 'center' });
-      else comments.toEnd();
-      follow(data);
-      attend();
-      return;
-    }
-    write($('hint'), why);
-    if (status === 404) return;
-    await new Promise((resolve) => { setTimeout(resolve, pause * (0.5 + Math.random())); });
-  }
+  const data = await load();
+  if (!data) return;
+  write($('place'), `${data.forum} · thread ${data.thread}`);
+  const linked = document.getElementById(location.hash.slice(1));
+  if (linked) linked.scrollIntoView({ block: 'center' });
+  else comments.toEnd();
+  follow(data);
+  attend();
 }
 
 // Who is here.

@@ -21,7 +21,7 @@ import (
 // Bounds of what is remembered.
 const (
 	mostComments = 100              // of a thread
-	away         = 45 * time.Second // after which a reader who says nothing is away
+	away         = 90 * time.Second // after which a reader who says nothing is away: timers of hidden pages run once a minute
 )
 
 // firstPost is the number of the visitors' first post, far from those of imported ones.
