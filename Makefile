@@ -50,7 +50,7 @@ stages: ## test the stages of your own: STAGES=FILE
 # Tests wait more than they compute, so packages are three at a time, also on two cores.
 test: deps ## every test, with the race detector; screenshots go to artifacts/
 	mkdir -p artifacts
-	CGO_ENABLED=1 go test -race -p 3 -timeout 30m -artifacts -outputdir artifacts ./...
+	CGO_ENABLED=1 go test -race -p 3 -timeout 60m -artifacts -outputdir artifacts ./...
 
 # The services that the packages bring are not started: policy-rc.d forbids it while they are installed.
 deps: ## install what the tests need (Debian, as root), or say what is missing
