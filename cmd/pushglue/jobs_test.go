@@ -237,7 +237,7 @@ func TestJobsList(t *testing.T) {
 		}
 
 		_, stdout, _ := o.run("list", "queued", "--limit", "2")
-		if !regexp.MustCompile(`^ID +PUT +CLAIMED +CANCELLED +BYTES\n\S{32,36}  46m\ds ago  -        0          6\n.*\n2 of 3 queued jobs; --limit 0 for all\n$`).MatchString(stdout) {
+		if !regexp.MustCompile(`^ID +PUT +CLAIMED +CANCELLED +BYTES\n\S{32,36}  46m\d+s ago +-        0          6\n.*\n2 of 3 queued jobs; --limit 0 for all\n$`).MatchString(stdout) {
 			o.t.Errorf("got\n%s", stdout)
 		}
 		_, stdout, _ = o.run("list", "queued", "--limit", "2", "--older", "0s")
