@@ -92,7 +92,7 @@ faults: deps ## kill, cut off and fill up every part under load, for some 20 min
 	CGO_ENABLED=1 go test -race -timeout 60m -count 1 -run '$(RUN)' ./cmd/pushglue/faults -args -long -seed $(SEED)
 
 # As root, with PUSH_STREAM_MODULE on push-stream too.
-machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in some half an hour (a short form is part of test)
+machines: deps ## apply the Ansible roles to fresh machines and restart them under 5,000 readers, in an hour or more (a short form is part of test)
 	go test -v -timeout 120m -count 1 -run '$(or $(RUN),TestRoles|TestGlue)' ./ansible -args -long -suite $(SUITE)
 
 RELEASE = go tool -modfile=tools/release/go.mod goreleaser

@@ -126,7 +126,7 @@ func checkNoSecret(t *testing.T, where, text string) {
 }
 
 // long is for "make machines"; without, what takes minutes and shows little more is left out.
-var long = flag.Bool("long", false, "the long form, in some half an hour")
+var long = flag.Bool("long", false, "the long form, in an hour or more")
 
 // TestGlue applies everything to two machines, and looks at how they work together.
 func TestGlue(t *testing.T) {
