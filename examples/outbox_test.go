@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -51,7 +52,7 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 
 	for i := range relays { // one of them works
 		progress()
-		relays[i].signal(syscall.SIGSTOP)
+		stopBetweenWrites(t, relays[i], crowd)
 		progress()
 		relays[i].signal(syscall.SIGCONT)
 	}
@@ -88,11 +89,31 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 	}
 }
 
+// stopBetweenWrites stops a relay when it is not writing to SQLite, which would keep all others from writing until it goes on.
+func stopBetweenWrites(t *testing.T, relay *program, c *crowd) {
+	t.Helper()
+	wait := time.Second
+	eventually(t, "a relay is stopped between its writes", func() bool {
+		relay.signal(syscall.SIGSTOP)
+		// One more change than visitors was made after that.
+		enough := c.made() + c.visitors + 1
+		for deadline := time.Now().Add(wait); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if c.made() >= enough {
+				return true
+			}
+		}
+		wait *= 2
+		relay.signal(syscall.SIGCONT)
+		return false
+	})
+}
+
 // crowd is visitors who write, change and delete comments until they are stopped.
 type crowd struct {
-	t       *testing.T
-	group   errgroup.Group
-	stopped chan struct{}
+	t        *testing.T
+	visitors int
+	group    errgroup.Group
+	stopped  chan struct{}
 
 	mu      sync.Mutex
 	changes []string // ids of what was changed; for each post in order
@@ -100,7 +121,7 @@ type crowd struct {
 
 func startCrowd(t *testing.T, app *application, visitors int) *crowd {
 	t.Helper()
-	c := &crowd{t: t, stopped: make(chan struct{})}
+	c := &crowd{t: t, visitors: visitors, stopped: make(chan struct{})}
 	for range visitors {
 		v, err := app.visit()
 		if err != nil {
