@@ -16,7 +16,7 @@ import (
 // capacityOf runs pushglue capacity with arguments, which must give a plan that fits, and returns its report.
 func capacityOf(t *testing.T, args string) capacity.Report {
 	t.Helper()
-	code, out, errs := command(t, "", environment(), append([]string{"capacity", "--json"}, strings.Fields(args)...)...)
+	code, out, errs := invoke(t, "", environment(), append([]string{"capacity", "--json"}, strings.Fields(args)...)...)
 	var r capacity.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.Fits {
 		t.Fatalf("capacity %s: exit code %d, %v\n%s%s", args, code, err, out, errs)
@@ -81,7 +81,7 @@ func TestStoreIsThePlans(t *testing.T) {
 }
 
 func TestCapacityForAnsible(t *testing.T) {
-	code, out, errs := command(t, "", environment(), "capacity", "--readers", "1000", "--cores", "2", "--module", "push-stream", "--stored", "5", "--ttl", "1m", "--ansible")
+	code, out, errs := invoke(t, "", environment(), "capacity", "--readers", "1000", "--cores", "2", "--module", "push-stream", "--stored", "5", "--ttl", "1m", "--ansible")
 	var got map[string]any
 	if err := yaml.Unmarshal([]byte(out), &got); err != nil || code != 0 {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)
@@ -130,7 +130,7 @@ func TestCapacity(t *testing.T) {
 		"--json --ansible":                        {2, []string{"--json and --ansible: one of them"}},
 		"host":                                    {2, []string{`takes no arguments, and got "host"`}},
 	} {
-		code, out, errs := command(t, "", environment(), append([]string{"capacity"}, strings.Fields(args)...)...)
+		code, out, errs := invoke(t, "", environment(), append([]string{"capacity"}, strings.Fields(args)...)...)
 		if code != test.code {
 			t.Errorf("capacity %s: exit code %d, want %d\n%s%s", args, code, test.code, out, errs)
 		}

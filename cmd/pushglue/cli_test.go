@@ -105,7 +105,7 @@ func TestErrors(t *testing.T) {
 				test.pipelines = goodPipelines
 			}
 			workdir(t, test.pipelines)
-			code, _, stderr := command(t, "", environment(test.env...), strings.Fields(test.args)...)
+			code, _, stderr := invoke(t, "", environment(test.env...), strings.Fields(test.args)...)
 			if code != test.code || !regexp.MustCompile("^"+test.want+"$").MatchString(stderr) {
 				t.Errorf("exit code %d, standard error:\n%s\nwant %d, %s", code, stderr, test.code, test.want)
 			}
@@ -143,7 +143,7 @@ func TestUsageErrors(t *testing.T) {
 		"jobs":                {"pushglue jobs", `FEED is missing`},
 		"jobs --json f":       {"pushglue jobs", `the feed comes first, as in: pushglue jobs FEED --json; there is "--json" in its place`},
 	} {
-		code, stdout, stderr := command(t, "", environment(), strings.Fields(args)...)
+		code, stdout, stderr := invoke(t, "", environment(), strings.Fields(args)...)
 		if wantErr := want.command + ": " + want.text + "\nTry: " + want.command + " --help\n"; code != 2 || stdout != "" || stderr != wantErr {
 			t.Errorf("%s: exit code %d\n%s%swant\n%s", args, code, stdout, stderr, wantErr)
 		}
@@ -161,7 +161,7 @@ func TestHelp(t *testing.T) {
 		"help --help":  "Usage:\n  pushglue help [COMMAND…] [flags]\n",
 		"help version": "Usage:\n  pushglue version [flags]\n",
 	} {
-		code, stdout, stderr := command(t, "", environment(), strings.Fields(args)...)
+		code, stdout, stderr := invoke(t, "", environment(), strings.Fields(args)...)
 		if code != 0 || !strings.Contains(stdout, want) || stderr != "" {
 			t.Errorf("%s: exit code %d\n%s%swant\n%s", args, code, stdout, stderr, want)
 		}
@@ -171,7 +171,7 @@ func TestHelp(t *testing.T) {
 func TestVersion(t *testing.T) {
 	want := "pushglue dev (" + runtime.Version() + ")\n"
 	for _, args := range []string{"version", "--version"} {
-		if code, stdout, stderr := command(t, "", environment(), args); code != 0 || stdout != want || stderr != "" {
+		if code, stdout, stderr := invoke(t, "", environment(), args); code != 0 || stdout != want || stderr != "" {
 			t.Errorf("%s: exit code %d\n%s%swant %s", args, code, stdout, stderr, want)
 		}
 	}
@@ -181,7 +181,7 @@ func TestVersion(t *testing.T) {
 func TestUnprefixedVariables(t *testing.T) {
 	workdir(t, goodPipelines)
 	env := append(environment(), "REDIS_URL=http://x", "BATCH=x", "LOG_LEVEL=x", "PIPELINES=x", "PUSH_HOSTS=x")
-	if code, _, stderr := command(t, "", env, "check"); code != 0 {
+	if code, _, stderr := invoke(t, "", env, "check"); code != 0 {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
@@ -198,7 +198,7 @@ func TestABusyPort(t *testing.T) {
 
 func TestCheckShowsThePipelines(t *testing.T) {
 	workdir(t, goodPipelines+"  - {name: dark, feed: f, shadow: true, stages: [json], publish: {file: {path: x}}}\n")
-	code, stdout, stderr := command(t, "", environment("TYPO=1"), "check")
+	code, stdout, stderr := invoke(t, "", environment("TYPO=1"), "check")
 	const want = `warning: PUSHGLUE_TYPO is no setting; see pushglue run --help
 pipelines.yml is good:
 feed f

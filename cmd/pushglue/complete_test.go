@@ -62,7 +62,7 @@ func TestCompletion(t *testing.T) {
 // completions returns what completes the last of some words.
 func completions(t *testing.T, env []string, words string) (names []string, directive cobra.ShellCompDirective) {
 	t.Helper()
-	code, stdout, stderr := command(t, "", env, append([]string{"__completeNoDesc"}, strings.Split(words, " ")...)...)
+	code, stdout, stderr := invoke(t, "", env, append([]string{"__completeNoDesc"}, strings.Split(words, " ")...)...)
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	last := len(lines) - 1
 	if code != 0 || len(lines[last]) < 2 {

@@ -13,7 +13,7 @@ import (
 // TestGenerate writes what a release has, and looks whether each command has a page, whose references lead to pages.
 func TestGenerate(t *testing.T) {
 	dir := t.TempDir()
-	if code, stdout, stderr := command(t, "", environment(), "generate", dir); code != 0 || stdout+stderr != "" {
+	if code, stdout, stderr := invoke(t, "", environment(), "generate", dir); code != 0 || stdout+stderr != "" {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
 	for _, shell := range []string{"bash/pushglue", "zsh/_pushglue", "fish/pushglue.fish"} {
@@ -82,7 +82,7 @@ func TestGenerateFails(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := command(t, "", environment(), "generate", path); code != 1 || !strings.Contains(stderr, "not a directory") {
+	if code, _, stderr := invoke(t, "", environment(), "generate", path); code != 1 || !strings.Contains(stderr, "not a directory") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

@@ -42,7 +42,7 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := environment(append(goldenKeys, "PIPELINES=pipelines/"+test.pipelines+".yml")...)
-			code, stdout, stderr := command(t, test.stdin, env, strings.Fields(test.args)...)
+			code, stdout, stderr := invoke(t, test.stdin, env, strings.Fields(test.args)...)
 			got := fmt.Sprintf("$ pushglue %s   (%s.yml)\n%s-- standard error --\n%s-- exit code %d --\n", test.args, test.pipelines, stdout, stderr, code)
 			golden(t, "cli/"+name+".golden", jwe.ReplaceAllString(got, "JWE"))
 		})
@@ -78,7 +78,7 @@ func TestThePipelinesDocument(t *testing.T) {
 	}
 	for _, b := range blocks {
 		workdir(t, string(b[1]))
-		code, stdout, stderr := command(t, "", environment(goldenKeys...), "check")
+		code, stdout, stderr := invoke(t, "", environment(goldenKeys...), "check")
 		if want := "pipelines.yml is good:\n" + string(b[2]); code != 0 || stdout != want {
 			t.Errorf("exit code %d\n%s%s\nwant\n%s", code, stdout, stderr, want)
 		}

@@ -54,7 +54,7 @@ func told(text string) (blocks []string) {
 func TestInit(t *testing.T) {
 	env := onPath(t)
 	directory := filepath.Join(t.TempDir(), "a first $try")
-	code, stdout, stderr := command(t, "", env, "init", directory)
+	code, stdout, stderr := invoke(t, "", env, "init", directory)
 	blocks := told(stdout)
 	if code != 0 || stderr != "" || len(blocks) != 3 {
 		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
@@ -106,7 +106,7 @@ func read(t *testing.T, path string) string {
 // TestInitKeepsWhatIsThere calls it twice.
 func TestInitKeepsWhatIsThere(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if code, _, stderr := command(t, "", environment(), "init"); code != 0 {
+	if code, _, stderr := invoke(t, "", environment(), "init"); code != 0 {
 		t.Fatal(stderr)
 	}
 	keys := map[string]string{}
@@ -128,7 +128,7 @@ func TestInitKeepsWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	code, stdout, stderr := command(t, "", environment(), "init", ".")
+	code, stdout, stderr := invoke(t, "", environment(), "init", ".")
 	if code != 1 || stdout != "" || !regexp.MustCompile(`^pushglue: nothing was written, since these are there: /.*/pipelines.yml, /.*/environment, /.*/jobs.jsonl; choose another directory, or overwrite them with --force\n$`).MatchString(stderr) {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
@@ -136,7 +136,7 @@ func TestInitKeepsWhatIsThere(t *testing.T) {
 		t.Error("it wrote over pipelines.yml")
 	}
 
-	code, stdout, stderr = command(t, "", environment(), "init", "--force")
+	code, stdout, stderr = invoke(t, "", environment(), "init", "--force")
 	if code != 0 || read(t, "pipelines.yml") != written {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
@@ -152,7 +152,7 @@ func TestInitKeepsWhatIsThere(t *testing.T) {
 
 func TestInitRefusesAQuote(t *testing.T) {
 	t.Chdir(t.TempDir())
-	code, _, stderr := command(t, "", environment(), "init", "it's")
+	code, _, stderr := invoke(t, "", environment(), "init", "it's")
 	if code != 2 || !strings.Contains(stderr, "has a quote or a control character in it") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
@@ -192,7 +192,7 @@ func TestTheStarter(t *testing.T) {
 func TestTheStartersOtherPipelines(t *testing.T) {
 	all := regexp.MustCompile(`(?m)^ {2}#([- ] )`).ReplaceAllString(read(t, "starter/pipelines.yml"), "  $1")
 	workdir(t, all)
-	code, stdout, stderr := command(t, "", environment("ANONYMIZE_KEY="+strings.Repeat("k", 32)), "check")
+	code, stdout, stderr := invoke(t, "", environment("ANONYMIZE_KEY="+strings.Repeat("k", 32)), "check")
 	const want = `pipelines.yml is good:
 feed comments
   ┬─ json ─ anonymize ┬─ sanitize ─ route ─ format ─► push   comments

@@ -75,7 +75,7 @@ func (o *operator) age(what string, minutes int, ids ...string) {
 
 func (o *operator) run(args ...string) (code int, stdout, stderr string) {
 	o.t.Helper()
-	return command(o.t, "", o.env, append([]string{"jobs", "f"}, args...)...)
+	return invoke(o.t, "", o.env, append([]string{"jobs", "f"}, args...)...)
 }
 
 // progressLines are what a slow machine has more of.
@@ -282,7 +282,7 @@ func TestJobsListMany(t *testing.T) {
 	if err := o.rdb.SAdd(t.Context(), "feed.stalled:g", "a\x1b[2J\"\n").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if _, stdout, _ = command(t, "", o.env, "jobs", "g", "list", "stalled"); !strings.Contains(stdout, `a\x1b[2J"\n  -`) {
+	if _, stdout, _ = invoke(t, "", o.env, "jobs", "g", "list", "stalled"); !strings.Contains(stdout, `a\x1b[2J"\n  -`) {
 		t.Errorf("got\n%s", stdout)
 	}
 }

@@ -40,13 +40,13 @@ func TestJobsUsage(t *testing.T) {
 		"f retract x --state lost":       `pushglue jobs FEED retract: "lost" is no state of a job: it is queued, claimed or stalled`,
 		"f retract --all --state queued": `pushglue jobs FEED retract: standard input is no terminal, so there is nobody to ask: give --yes to retract all`,
 	} {
-		code, stdout, stderr := command(t, "y\n", env, strings.Fields("jobs "+args)...)
+		code, stdout, stderr := invoke(t, "y\n", env, strings.Fields("jobs "+args)...)
 		path, _, _ := strings.Cut(want, ":")
 		if code != 2 || stdout != "" || stderr != want+"\nTry: "+path+" --help\n" {
 			t.Errorf("jobs %s: exit code %d\n%s%swant\n%s", args, code, stdout, stderr, want)
 		}
 	}
-	code, _, stderr := command(t, "", env, "jobs", "f", "list", "queued")
+	code, _, stderr := invoke(t, "", env, "jobs", "f", "list", "queued")
 	if code != 1 || !strings.Contains(stderr, "connection refused") {
 		t.Errorf("without Redis: exit code %d: %s", code, stderr)
 	}
@@ -68,7 +68,7 @@ func TestJobsHelp(t *testing.T) {
 		"jobs f cancel --help":  "  pushglue jobs FEED cancel ID… | --all [--older AGE] [flags]\n",
 		"jobs f retract --help": "  pushglue jobs FEED retract ID… [--state STATE] | --all --state STATE [flags]\n",
 	} {
-		code, stdout, stderr := command(t, "", environment(), strings.Fields(args)...)
+		code, stdout, stderr := invoke(t, "", environment(), strings.Fields(args)...)
 		if code != 0 || !strings.Contains(stdout, "\nUsage:\n"+want) || stderr != "" {
 			t.Errorf("%s: exit code %d\n%s%swant\n%s", args, code, stdout, stderr, want)
 		}
@@ -89,7 +89,7 @@ func TestJobsOfNothing(t *testing.T) {
 			t.Errorf("%q: exit code %d\n%s%s", args, code, stdout, stderr)
 		}
 	}
-	_, stdout, stderr := command(t, "", o.env, "jobs", "list", "--over", "0")
+	_, stdout, stderr := invoke(t, "", o.env, "jobs", "list", "--over", "0")
 	if !strings.Contains(stdout, "feed list") || stderr != "warning: nothing was ever put on feed list; the feed comes first, as in: pushglue jobs FEED list; there is \"list\" in its place\n" {
 		t.Errorf("got\n%s%s", stdout, stderr)
 	}

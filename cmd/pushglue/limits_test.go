@@ -23,18 +23,18 @@ func TestLimits(t *testing.T) {
 		long: "payload has 4116 bytes, more than",
 		deep: "JSON is nested deeper than 128 levels",
 	} {
-		if code, stdout, stderr := command(t, payload, env, "put", "f"); code != 1 || !strings.Contains(stderr, want) || strings.Contains(stderr, "xxx") {
+		if code, stdout, stderr := invoke(t, payload, env, "put", "f"); code != 1 || !strings.Contains(stderr, want) || strings.Contains(stderr, "xxx") {
 			t.Errorf("put: exit code %d\n%s%.2000s\nwant %s", code, stdout, stderr, want)
 		}
-		if code, stdout, stderr := command(t, payload, env, "try", "p"); code != 1 || !strings.Contains(stdout, "fails for good: ") || !strings.Contains(stdout, want) {
+		if code, stdout, stderr := invoke(t, payload, env, "try", "p"); code != 1 || !strings.Contains(stdout, "fails for good: ") || !strings.Contains(stdout, want) {
 			t.Errorf("try: exit code %d\n%.2000s%s\nwant %s", code, stdout, stderr, want)
 		}
 	}
-	if code, _, stderr := command(t, long, env, "put", "f", "--raw"); code != 1 || !strings.Contains(stderr, "MAX_PAYLOAD") {
+	if code, _, stderr := invoke(t, long, env, "put", "f", "--raw"); code != 1 || !strings.Contains(stderr, "MAX_PAYLOAD") {
 		t.Errorf("put --raw: exit code %d\n%.2000s", code, stderr)
 	}
 	// On a feed that the daemon does not work on: a job that goes on waits for a push host, and all others behind it.
-	if code, stdout, stderr := command(t, fits, env, "put", "g"); code != 0 {
+	if code, stdout, stderr := invoke(t, fits, env, "put", "g"); code != 0 {
 		t.Errorf("put: exit code %d\n%s%.2000s", code, stdout, stderr)
 	}
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,30 @@ func environment(settings ...string) []string {
 	return env
 }
 
-// command runs pushglue to its end.
+// invoke runs pushglue to its end in this process, in a tenth of the time that another one takes. It is for commands that answer and
+// end: a daemon, a benchmark, and what signals end need a process of their own.
+func invoke(t *testing.T, stdin string, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	for _, entry := range slices.Concat(os.Environ(), env) {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "PUSHGLUE_") {
+			continue
+		}
+		t.Setenv(name, value) // the end of the test puts it back
+		if !slices.Contains(env, entry) {
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out, errs strings.Builder
+	code = run(ctx, args, strings.NewReader(stdin), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// command is invoke with a process of its own.
 func command(t *testing.T, stdin string, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

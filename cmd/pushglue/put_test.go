@@ -17,7 +17,7 @@ func TestPutAndJobs(t *testing.T) {
 	workdir(t, goodPipelines)
 	env := environment("REDIS_URL=" + store.URL())
 	put := func(stdin string, args ...string) (int, string) {
-		code, stdout, stderr := command(t, stdin, env, append([]string{"put", "f"}, args...)...)
+		code, stdout, stderr := invoke(t, stdin, env, append([]string{"put", "f"}, args...)...)
 		return code, stdout + stderr
 	}
 	if err := os.WriteFile("a.jsonl", []byte("{\"id\":1}\n\n  {\"id\":2}  \r\n{\"id\":3}"), 0o600); err != nil {
@@ -47,7 +47,7 @@ func TestPutAndJobs(t *testing.T) {
 			t.Errorf("put %v: exit code %d, %s\nwant %d, %s", test.args, code, got, test.code, test.want)
 		}
 	}
-	_, stdout, _ := command(t, "", env, "jobs", "f", "--json")
+	_, stdout, _ := invoke(t, "", env, "jobs", "f", "--json")
 	var report feedReport
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestPutAndJobs(t *testing.T) {
 	if report.Feed != "f" || report.Queued != 5018 || report.Put != 5018 || report.OldestPut == nil || report.OldestClaim != nil {
 		t.Errorf("got %s", stdout)
 	}
-	_, stdout, _ = command(t, "", env, "jobs", "f")
+	_, stdout, _ = invoke(t, "", env, "jobs", "f")
 	if !regexp.MustCompile(`(?m)^queued +5018$`).MatchString(stdout) || !regexp.MustCompile(`(?m)^oldest claim +-$`).MatchString(stdout) {
 		t.Errorf("got\n%s", stdout)
 	}
@@ -71,7 +71,7 @@ func TestPutRefuses(t *testing.T) {
 		`{"id":1,"event":"a b"}`: "event contains something other than visible ASCII",
 		`{"a":1,"a":2}`:          "duplicate member name at byte 7",
 	} {
-		code, stdout, stderr := command(t, "{}\n"+line+"\n{}", env, "put", "f")
+		code, stdout, stderr := invoke(t, "{}\n"+line+"\n{}", env, "put", "f")
 		if code != 1 || stdout != "" || !regexp.MustCompile(`^pushglue: standard input:2: `+want+`; nothing was put from this line on, .* \(put 1 job\)\n$`).MatchString(stderr) {
 			t.Errorf("%s: exit code %d\n%s%s", line, code, stdout, stderr)
 		}
@@ -81,7 +81,7 @@ func TestPutRefuses(t *testing.T) {
 // TestPutRaw has put take lines as they are, all but their ends.
 func TestPutRaw(t *testing.T) {
 	o := newOperator(t, thoonk.ThoonkPy)
-	code, stdout, stderr := command(t, " a \r\n\n\t\nlast ", o.env, "put", "f", "--raw", "-")
+	code, stdout, stderr := invoke(t, " a \r\n\n\t\nlast ", o.env, "put", "f", "--raw", "-")
 	if code != 0 || stdout != "put 3 jobs on feed f\n" || stderr != "" {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}

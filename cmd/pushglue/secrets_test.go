@@ -66,7 +66,7 @@ func TestSecretsAndPayloadsAreNotShown(t *testing.T) {
 	}
 	run := func(what string, want int, settings []string, stdin string, args ...string) {
 		t.Helper()
-		code, stdout, stderr := command(t, stdin, environment(settings...), args...)
+		code, stdout, stderr := invoke(t, stdin, environment(settings...), args...)
 		say(what, code, want, stdout, stderr)
 	}
 

@@ -29,7 +29,7 @@ func TestSign(t *testing.T) {
 		if test.key != "" {
 			settings = []string{"PRIVATE_KEY=" + test.key}
 		}
-		code, stdout, stderr := command(t, "", environment(settings...), append([]string{"sign"}, strings.Fields(args)...)...)
+		code, stdout, stderr := invoke(t, "", environment(settings...), append([]string{"sign"}, strings.Fields(args)...)...)
 		if out := stdout + stderr; code != test.code || !regexp.MustCompile(`^`+test.want+`\n$`).MatchString(out) || strings.Contains(out, "planted") {
 			t.Errorf("sign %s: exit code %d\n%s\nwant %d, %s", args, code, out, test.code, test.want)
 		}

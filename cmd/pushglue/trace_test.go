@@ -19,7 +19,7 @@ import (
 // traceOf runs pushglue trace --json.
 func traceOf(t *testing.T, env []string, stdin string, args ...string) traceOutput {
 	t.Helper()
-	code, out, errs := command(t, stdin, env, append([]string{"trace", "--json"}, args...)...)
+	code, out, errs := invoke(t, stdin, env, append([]string{"trace", "--json"}, args...)...)
 	var o traceOutput
 	if err := json.Unmarshal([]byte(out), &o); code != 0 || err != nil {
 		t.Fatalf("trace %q: exit code %d, %v\n%s%s", args, code, err, out, errs)
@@ -39,7 +39,7 @@ func TestTrace(t *testing.T) {
 			daemon := startDaemon(t, append(settings, "PUSH_HOSTS="+one.InternalURL()+","+two.InternalURL())...)
 			env := environment(settings...)
 
-			code, out, errs := command(t, `{"id":"m1"}`, env, "trace", "f", "--put", "-")
+			code, out, errs := invoke(t, `{"id":"m1"}`, env, "trace", "f", "--put", "-")
 			for _, want := range []string{
 				`job [0-9a-f]{32} of feed f\n`, `\+\d+\.\d ms +claimed by this daemon, cancelled 0 times before; traced: asked\n`,
 				`\+\d+\.\d ms +stage json +\d+\.\d\d ms +p; 1 in, 1 out\n`, `stage route .* p; 1 in, 1 out\n`,
@@ -81,11 +81,11 @@ func TestTrace(t *testing.T) {
 			if o := traceOf(t, env, "", "f", "none"); len(o.Traces) != 0 || o.Keeps != glue.KeepSome || o.Redis != nil {
 				t.Errorf("of a job that never was: %+v", o)
 			}
-			if _, out, _ := command(t, "", env, "trace", "f", "none"); !strings.Contains(out, "this daemon has no trace of it: it keeps the last 1,000 of jobs that failed") {
+			if _, out, _ := invoke(t, "", env, "trace", "f", "none"); !strings.Contains(out, "this daemon has no trace of it: it keeps the last 1,000 of jobs that failed") {
 				t.Errorf("of a job that never was:\n%s", out)
 			}
 			daemon.Stop()
-			code, out, errs = command(t, "", env, "trace", "f", poison)
+			code, out, errs = invoke(t, "", env, "trace", "f", poison)
 			if code != exitError || !strings.Contains(out, "Redis holds it: stalled") || !strings.Contains(errs, "no daemon answers at "+address) {
 				t.Errorf("without a daemon: exit code %d\n%s%s", code, out, errs)
 			}
@@ -116,7 +116,7 @@ func TestTraceRefuses(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"trace", "f"}, {"trace", "f", "1", "--put", "-"}} {
-		if code, _, errs := command(t, "", environment(), args...); code != exitUsage || !strings.Contains(errs, "want the ID of a job, or --put") {
+		if code, _, errs := invoke(t, "", environment(), args...); code != exitUsage || !strings.Contains(errs, "want the ID of a job, or --put") {
 			t.Errorf("%q: exit code %d, %s", args, code, errs)
 		}
 	}
