@@ -2,6 +2,10 @@
 SHELL   := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
+# All is built in one way, so that what lint compiles serves the binary too, and the tests that build it. Only the race detector needs C.
+export CGO_ENABLED := 0
+export GOFLAGS     := $(strip $(GOFLAGS) -trimpath)
+
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 60s
 
@@ -42,7 +46,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the static binary: bin/pushglue; STAGES=FILE: with stages of your own
-	CGO_ENABLED=0 go build $(overlay) -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pushglue
+	go build $(overlay) -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pushglue
 
 stages: ## test the stages of your own: STAGES=FILE
 	go test $(overlay) -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(STAGE_TESTS) | paste -sd'|'))$$" ./stages

@@ -122,7 +122,7 @@ func documented(text, name string) bool {
 // printed returns the variables that pushglue capacity prints.
 func printed(t *testing.T) []string {
 	t.Helper()
-	text := execute(t, exec.Command("go", "run", "pushglue/cmd/pushglue", "capacity", "--readers", "500000", "--memory", "8g", "--ansible"))
+	text := execute(t, exec.Command(binary(t), "capacity", "--readers", "500000", "--memory", "8g", "--ansible"))
 	var variables map[string]any
 	if err := yaml.Unmarshal([]byte(text), &variables); err != nil {
 		t.Fatal(err)

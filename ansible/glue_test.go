@@ -82,7 +82,7 @@ func (l *lab) file(t *testing.T, name, text string) string {
 	return path
 }
 
-// binary builds the daemon for machines of this kind.
+// binary builds the daemon for machines of this kind, as make build does.
 func binary(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pushglue")

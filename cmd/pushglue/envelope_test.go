@@ -44,7 +44,7 @@ func TestTheEnvelopeDocument(t *testing.T) {
 		{"./putter"},
 	} {
 		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "PUSHGLUE_REDIS_URL="+store.URL())
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod -trimpath", "CGO_ENABLED=0", "GOPROXY=off", "GOWORK=off", "PUSHGLUE_REDIS_URL="+store.URL())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v\n%s", args, err, out)
 		}
