@@ -172,7 +172,7 @@ func TestPushHostsByName(t *testing.T) {
 	workdir(t, goodPipelines)
 	port := host.InternalURL()[strings.LastIndex(host.InternalURL(), ":"):]
 	settings := []string{"REDIS_URL=" + store.URL(), "PUSH_POLICY=any", "PUSH_HOSTS=dns+http://localhost" + port}
-	_, out, errs := command(t, "", environment(settings...), "check", "--connect")
+	_, out, errs := invoke(t, "", environment(settings...), "check", "--connect")
 	if !strings.Contains(out, "push host 127.0.0.1"+port+" answers\n") {
 		t.Errorf("%s%s", out, errs)
 	}
@@ -187,10 +187,10 @@ func TestPushHostsThatAreNotThere(t *testing.T) {
 	store := service.StartRedis(t)
 	workdir(t, goodPipelines)
 	settings := []string{"REDIS_URL=" + store.URL(), "PUSH_HOSTS=dns+http://push.invalid:9080"}
-	if code, _, errs := command(t, "", environment(settings...), "check"); code != 0 {
+	if code, _, errs := invoke(t, "", environment(settings...), "check"); code != 0 {
 		t.Errorf("check asks for names: %s", errs)
 	}
-	code, _, errs := command(t, "", environment(settings...), "check", "--connect")
+	code, _, errs := invoke(t, "", environment(settings...), "check", "--connect")
 	if code != 1 || !strings.Contains(errs, "dns name push.invalid: ") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
@@ -218,12 +218,12 @@ func TestHostsUsage(t *testing.T) {
 		"hosts --addr nowhere":       {2, `pushglue hosts: --addr: "nowhere" is no address`},
 		"hosts --addr 127.0.0.1:99x": {2, `pushglue hosts: --addr: "127.0.0.1:99x" is no address`},
 	} {
-		code, out, errs := command(t, "", environment("HTTP_ADDR="+addr), strings.Fields(args)...)
+		code, out, errs := invoke(t, "", environment("HTTP_ADDR="+addr), strings.Fields(args)...)
 		if code != want.code || out != "" || !strings.HasPrefix(errs, want.text) {
 			t.Errorf("%s: exit code %d\n%s%swant %d\n%s", args, code, out, errs, want.code, want.text)
 		}
 	}
-	if code, _, errs := command(t, "", environment(), "hosts"); code != 1 || !strings.HasPrefix(errs, "pushglue: PUSHGLUE_HTTP_ADDR is empty") {
+	if code, _, errs := invoke(t, "", environment(), "hosts"); code != 1 || !strings.HasPrefix(errs, "pushglue: PUSHGLUE_HTTP_ADDR is empty") {
 		t.Errorf("without an address: exit code %d: %s", code, errs)
 	}
 }
@@ -235,12 +235,12 @@ func TestHostsAreShown(t *testing.T) {
 	writeHosts(t, "http://"+gone)
 	f := startFleet(t)
 	env := environment("HTTP_ADDR=" + f.addr)
-	code, out, errs := command(t, "", env, "hosts", "out", gone)
+	code, out, errs := invoke(t, "", env, "hosts", "out", gone)
 	lines := strings.Split(out, "\n")
 	if code != 0 || len(lines) != 4 || !strings.HasPrefix(lines[1], gone+"  down   out   ") || lines[2] != "warning: no push host is in service and up" {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
-	code, _, errs = command(t, "", env, "hosts", "in", "elsewhere:9080")
+	code, _, errs = invoke(t, "", env, "hosts", "in", "elsewhere:9080")
 	if want := `pushglue: there is no push host called "elsewhere:9080"; there are ` + gone + "\n"; code != 1 || errs != want {
 		t.Errorf("exit code %d\n%swant\n%s", code, errs, want)
 	}

@@ -132,11 +132,11 @@ func TestRolesNeedTheToken(t *testing.T) {
 		if token != "" {
 			env = append(env, "PUSHGLUE_"+token)
 		}
-		got, out, errs := command(t, "", env, "hosts", "out", gone)
+		got, out, errs := invoke(t, "", env, "hosts", "out", gone)
 		if got != code || code == 1 && errs != "pushglue: this needs the daemon's PUSHGLUE_HTTP_TOKEN\n" {
 			t.Errorf("%s: exit code %d: %s%s", token, got, out, errs)
 		}
-		if code, out, _ := command(t, "", environment("HTTP_ADDR="+f.addr), "hosts"); code != 0 || !strings.Contains(out, gone) {
+		if code, out, _ := invoke(t, "", environment("HTTP_ADDR="+f.addr), "hosts"); code != 0 || !strings.Contains(out, gone) {
 			t.Errorf("to look needs a token: %s", out)
 		}
 	}

@@ -105,9 +105,9 @@ func TestSecretsAndPayloadsAreNotShown(t *testing.T) {
 		payloads = append(payloads, fmt.Appendf(nil, bad, plantedPayload))
 	}
 	for i, payload := range payloads[4:] {
-		code, _, stderr := command(t, string(payload), environment(good...), "put", "comments")
+		code, _, stderr := invoke(t, string(payload), environment(good...), "put", "comments")
 		say(fmt.Sprintf("put %d", i), code, code, stderr)
-		_, stdout, stderr := command(t, string(payload), environment(good...), "try", "JSONSecureHTTP")
+		_, stdout, stderr := invoke(t, string(payload), environment(good...), "try", "JSONSecureHTTP")
 		said[fmt.Sprintf("try's report %d", i)] = stderr
 		shown{"try": stdout}.check(t, secrets...) // it shows its caller's payload
 	}

@@ -71,7 +71,7 @@ func TestPushHostsOverTLS(t *testing.T) {
 			}
 			defer reader.Close()
 			settings := append(host.settings(module), "REDIS_URL="+store.URL(), "LOG_LEVEL=debug")
-			if code, stdout, stderr := command(t, "", environment(settings...), "check", "--connect"); code != 0 || !strings.Contains(stdout, " answers\n") {
+			if code, stdout, stderr := invoke(t, "", environment(settings...), "check", "--connect"); code != 0 || !strings.Contains(stdout, " answers\n") {
 				t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 			}
 			daemon := startDaemon(t, settings...)
@@ -127,7 +127,7 @@ func TestPushHostsOverTLSRefuse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings := append(host.settings(service.Nchan), "REDIS_URL="+store.URL())
-			code, stdout, stderr := command(t, "", environment(append(settings, test.change...)...), "check", "--connect")
+			code, stdout, stderr := invoke(t, "", environment(append(settings, test.change...)...), "check", "--connect")
 			if code != 1 || !regexp.MustCompile(`^pushglue: `+test.want+`\n$`).MatchString(stderr) {
 				t.Errorf("exit code %d\n%s%s\nwant %s", code, stdout, stderr, test.want)
 			}

@@ -82,7 +82,7 @@ func TestTop(t *testing.T) {
 	stop := keepPutting(t, feed, comments)
 	name := strings.TrimPrefix(host.InternalURL(), "http://")
 
-	code, once, errs := command(t, "", environment("HTTP_ADDR="+address), "top", "--once")
+	code, once, errs := invoke(t, "", environment("HTTP_ADDR="+address), "top", "--once")
 	for _, want := range []string{"pushglue dev   up ", "feed comments\n", " 1 stalled ", "→ anonymize", "→ file   JSONAnonFile\n", "PUSH HOST ", name + "  up     in    0 ", stalled[0], "a test stalled it", "forum:gazette"} {
 		if !strings.Contains(once, want) {
 			t.Errorf("--once does not show %q", want)
@@ -128,7 +128,7 @@ func TestTop(t *testing.T) {
 	m.do("send-keys", "-t", "top", "q")
 	m.until("exit code 0")
 
-	code, _, errs = command(t, "", environment("HTTP_ADDR="+address), "top")
+	code, _, errs = invoke(t, "", environment("HTTP_ADDR="+address), "top")
 	if code != 1 || !strings.HasPrefix(errs, "pushglue: no daemon answers at "+address) {
 		t.Errorf("without a daemon: exit code %d: %s", code, errs)
 	}
