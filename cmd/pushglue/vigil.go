@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type vigil struct {
 
 	mu      sync.Mutex
 	jobs    []string          // in the order in which they were put
+	open    map[string]bool   // those of which nothing is known yet
 	told    map[string]string // id -> result, also of jobs of others
 	changed chan struct{}     // holds something when told has grown
 }
@@ -38,7 +40,7 @@ func startVigil(ctx context.Context, feed *thoonk.Feed) (*vigil, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &vigil{feed: feed, results: results, told: map[string]string{}, done: make(chan struct{}), changed: make(chan struct{}, 1)}
+	v := &vigil{feed: feed, results: results, open: map[string]bool{}, told: map[string]string{}, done: make(chan struct{}), changed: make(chan struct{}, 1)}
 	ctx, v.cancel = context.WithCancel(ctx)
 	go v.listen(ctx)
 	return v, nil
@@ -60,6 +62,7 @@ func (v *vigil) listen(ctx context.Context) {
 		}
 		v.mu.Lock()
 		v.told[result.JobID] = result.Text
+		delete(v.open, result.JobID)
 		v.mu.Unlock()
 		select {
 		case v.changed <- struct{}{}:
@@ -73,8 +76,12 @@ func (v *vigil) add(ids []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, id := range ids {
-		if id != "" {
-			v.jobs = append(v.jobs, id)
+		if id == "" {
+			continue
+		}
+		v.jobs = append(v.jobs, id)
+		if _, told := v.told[id]; !told {
+			v.open[id] = true
 		}
 	}
 }
@@ -92,7 +99,7 @@ func (v *vigil) await(ctx context.Context, limit time.Duration) *vigilReport {
 	defer look.Stop()
 	seen := map[string]sighting{} // stalled and gone jobs
 	missing := map[string]bool{}
-	for ctx.Err() == nil && len(v.open(seen)) > 0 {
+	for ctx.Err() == nil && v.waits() {
 		select {
 		case <-v.changed:
 		case <-look.C:
@@ -109,23 +116,19 @@ type sighting struct {
 	reason  *glue.Reason // why it is stalled, if that is known
 }
 
-// open returns the jobs of which nothing is known yet.
-func (v *vigil) open(seen map[string]sighting) []string {
+// waits reports whether there are jobs of which nothing is known yet.
+func (v *vigil) waits() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var open []string
-	for _, id := range v.jobs {
-		if _, told := v.told[id]; !told && seen[id].outcome == "" {
-			open = append(open, id)
-		}
-	}
-	return open
+	return len(v.open) > 0
 }
 
 // look asks the feed for the jobs that are open, and notes those that are done in seen. One that is missing for the first
 // time may just have finished: its result may be on its way.
 func (v *vigil) look(ctx context.Context, seen map[string]sighting, missing map[string]bool) {
-	open := v.open(seen)
+	v.mu.Lock()
+	open := slices.Collect(maps.Keys(v.open))
+	v.mu.Unlock()
 	entries, err := v.feed.Describe(ctx, open...)
 	if err != nil {
 		return // Redis is away; it is asked again
@@ -145,6 +148,11 @@ func (v *vigil) look(ctx context.Context, seen map[string]sighting, missing map[
 		default:
 			missing[id] = true
 		}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for id := range seen {
+		delete(v.open, id)
 	}
 }
 
