@@ -545,6 +545,29 @@ func TestSubscriptionNoticesSilence(t *testing.T) {
 	page.requireIDs(ids("a", 1, 3)...)
 }
 
+// TestSubscriptionLeavesAPortal makes sure that a page of HTML, as a captive portal answers whatever it is asked, is no stream and no poll.
+func TestSubscriptionLeavesAPortal(t *testing.T) {
+	chromium, base := browser.Start(t), startPage(t, subscriberPage)
+	host := startPushHosts()["embedded"](t)
+	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html>\n<h1>Log in</h1>\n") // the client left
+	}))
+	t.Cleanup(portal.Close)
+	for _, transport := range []string{"eventsource", "poll"} {
+		host.say(t, transport, 1, 1)
+		options := url.QueryEscape(fmt.Sprintf(`{"channels":[%q],"hosts":[%q,%q],"transports":[%[1]q],"spread":0}`, transport, portal.URL, host.public))
+		page := subscriber{newTab(chromium, t, base+"/?options="+options, browser.Before("Math.random = () => 0"))}
+		page.open()
+		page.requireIDs(ids(transport, 1, 1)...)
+		want := fmt.Sprintf("connecting %[1]s,waiting %[1]s,connecting %[2]s,open %[2]s", portal.URL, host.public)
+		if got := evaluate[string](page.tab, "states.map(({ state, host }) => `${state} ${host}`).join()"); got != want {
+			t.Errorf("%s: %s\nwant %s", transport, got, want)
+		}
+	}
+}
+
 // TestSubscriptionClosesWhileItSigns makes sure that no connection is left behind.
 func TestSubscriptionClosesWhileItSigns(t *testing.T) {
 	page := newTab(browser.Start(t), t, startPage(t, subscriberPage)+"/?options="+url.QueryEscape(`{"channels":["a"],"transports":[]}`))

@@ -14,7 +14,7 @@ export interface State {
   state: 'connecting' | 'open' | 'waiting' | 'paused' | 'closed';
   host?: string;
   transport?: Transport;
-  /** HTTP's, of an answer that refuses; a host of another origin hides it. */
+  /** HTTP's, of an answer that is no push host's: it refuses, or is a page of HTML with 200. A host of another origin hides it. */
   status?: number;
 }
 

@@ -169,10 +169,10 @@ export class Subscription extends EventTarget {
 
 // The transports. Each returns or throws when the connection has ended.
 const read = {
-  // EventSource would hide pings, statuses, and types that it is not told of.
+  // Why not by EventSource: docs/browser.md.
   async eventsource({ url, signal, alive, take }) {
     const response = await fetch(url('subscribe'), { signal, cache: 'no-store', headers: { Accept: 'text/event-stream' } });
-    if (!response.ok) throw response;
+    if (!/event-stream/.test(response.headers.get('Content-Type'))) throw response;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let [rest, event] = ['', {}];
     for (;;) {
@@ -208,7 +208,7 @@ const read = {
     let [headers, all] = [];
     for (let i = 0; i < 100; i++) { // then better transports have a chance
       const response = await fetch(url('poll', all), { signal, cache: 'no-store', headers });
-      if (!response.ok && ![304, 408].includes(response.status)) throw response;
+      if (response.ok ? /html/.test(response.headers.get('Content-Type')) : ![304, 408].includes(response.status)) throw response;
       const lines = response.ok ? (await response.text()).split('\n').filter(Boolean) : [];
       alive();
       await answer(lines.map(bare), headers);
