@@ -223,8 +223,8 @@ function bare(data) {
   return { type: /^\[\{"id":".*"data":/s.test(data) ? coalesced : 'message', lastEventId: '', data };
 }
 
-// decrypt opens a JWE (dir, A256GCM), if its key is there.
-async function decrypt(sealed, keys, parse) {
+// decrypt opens a JWE (dir, A256GCM), if its key is there: pushglue.d.ts.
+export async function decrypt(sealed, keys, parse) {
   if (!/^eyJ[\w-]*\.\./.test(sealed.data)) return sealed;
   try {
     const [header, , iv, text, tag] = sealed.data.split('.');
