@@ -1,4 +1,4 @@
-// compose.js: the form by which a visitor posts.
+// compose.js: the form by which a visitor posts. It tries attacks, and measures the way back to the page, which the form of nginx/www/thread/ does not.
 import { $, duration } from './dom.js';
 
 const attack = `<b>Look at this!</b> <img src=x onerror="alert('pwned')"><script>alert('pwned')</script>
