@@ -70,6 +70,7 @@ type comment struct {
 	envelope
 	thread  *thread
 	visitor string // who wrote it; empty for nobody who is here
+	key     string // of the request that wrote it; empty if it had none
 	shown   shown
 }
 
@@ -203,9 +204,10 @@ type draft struct {
 	Author  string       `json:"author"`
 	Message string       `json:"message"`
 	Parent  *json.Number `json:"parent"`
+	Key     string       `json:"key"` // the same where it comes again
 }
 
-// post adds a visitor's comment to a thread.
+// post adds a visitor's comment to a thread, unless it is there.
 func (a *Application) post(ctx context.Context, name, visitor string, d draft) (change, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -213,11 +215,16 @@ func (a *Application) post(ctx context.Context, name, visitor string, d draft) (
 	if err != nil {
 		return change{}, err
 	}
+	for _, post := range t.posts {
+		if c := a.inThread(t, post); c != nil && d.Key != "" && c.key == d.Key && c.visitor == visitor {
+			return change{c.Post, c.ID}, nil
+		}
+	}
 	if d.Parent != nil && a.inThread(t, d.Parent.String()) == nil {
 		return change{}, refuse(400, "The comment that this one answers is gone.")
 	}
 	a.posts++
-	return a.save(ctx, &comment{thread: t, visitor: visitor, envelope: envelope{
+	return a.save(ctx, &comment{thread: t, visitor: visitor, key: d.Key, envelope: envelope{
 		Post: json.Number(strconv.FormatInt(firstPost+a.posts, 10)), Forum: t.Forum, Thread: t.number(), Parent: d.Parent,
 		Author:  author{ID: "visitor:" + d.Author, Username: "visitor", Name: d.Author, Email: "visitor@example.org", IP: "192.0.2.1"},
 		Message: d.Message, CreatedAt: time.Now().UTC().Format(time.RFC3339Nano),

@@ -89,7 +89,7 @@ func TestRequests(t *testing.T) {
 		"form":              {"POST", comments, "author=Ann", "application/x-www-form-urlencoded", 415, "Content-Type must be application/json."},
 		"no type":           {"POST", comments, `{"author":"Ann","message":"Hi"}`, "/", 415, "Content-Type must be application/json."},
 		"too large":         {"POST", comments, `{"message":"` + strings.Repeat("x", maxRequest) + `"}`, "", 413, "at most 32768 bytes"},
-		"no JSON":           {"POST", comments, `hello`, "", 400, "Want one JSON object of author, message and parent"},
+		"no JSON":           {"POST", comments, `hello`, "", 400, "Want one JSON object of author, message, parent and key"},
 		"two":               {"POST", comments, `{"author":"Ann","message":"Hi"}{}`, "", 400, "Want one JSON object"},
 		"array":             {"POST", comments, `["Ann","Hi"]`, "", 400, "Want one JSON object"},
 		"null":              {"POST", comments, `null`, "", 400, "Want one JSON object"},
@@ -161,6 +161,27 @@ func TestAComment(t *testing.T) {
 		if c := p.Comments[0]; c.Message != "Hello" || c.Revision != 2 || c.Own != own || c.Author != (publicAuthor{"Ann", "visitor"}) || c.CreatedAt == "" {
 			t.Errorf("%+v", c)
 		}
+	}
+}
+
+// TestACommentThatComesAgain is one comment, unless somebody else writes it, or it has another key or none.
+func TestACommentThatComesAgain(t *testing.T) {
+	var feed fakeFeed
+	ann := newForum(t, &feed)
+	bo := &client{t: t, forum: ann.forum}
+	ann.page()
+	for i, step := range []struct {
+		who  *client
+		key  string
+		want string // the comment's number ends so
+	}{{ann, "k1", "1"}, {ann, "k1", "1"}, {ann, "k2", "2"}, {bo, "k1", "3"}, {ann, "", "4"}, {ann, "", "5"}, {ann, "k1", "1"}} {
+		code, text := step.who.ask("POST", "/api/threads/1/comments", fmt.Sprintf(`{"author":"Ann","message":"Hi","key":%q}`, step.key))
+		if want := fmt.Sprintf(`{"post":900000000%[1]s,"id":"c900000000%[1]s.1"}`, step.want); code != http.StatusCreated || text != want {
+			t.Errorf("%d: %d %s, want %s", i, code, text, want)
+		}
+	}
+	if len(feed.payloads) != 5 {
+		t.Errorf("put %q", feed.payloads)
 	}
 }
 

@@ -68,7 +68,7 @@ func (a *Application) serveThread(w http.ResponseWriter, r *http.Request) error 
 
 func (a *Application) servePost(w http.ResponseWriter, r *http.Request) error {
 	var d draft
-	if err := read(w, r, &d, "author, message and parent"); err != nil {
+	if err := read(w, r, &d, "author, message, parent and key"); err != nil {
 		return err
 	}
 	d.Author, d.Message = strings.TrimSpace(d.Author), strings.TrimSpace(d.Message)
