@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"pushglue"
 	"pushglue/cmd/pushglue/demo/forum"
 	"pushglue/glue/gluetest"
@@ -29,7 +31,7 @@ func (f *fakeFeed) Put(_ context.Context, payloads [][]byte, _ thoonk.PutOptions
 
 // newApplication returns an application that puts its jobs by a journal.
 func newApplication(j *journal) *forum.Application {
-	a, err := forum.New(forum.Config{Put: j.put, Threads: threads()})
+	a, err := forum.New(forum.Config{Put: j.put, Threads: threads(), Log: zerolog.Nop()})
 	if err != nil {
 		panic(err) // its options are constant
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/rs/zerolog"
 
 	"pushglue/glue"
 	"pushglue/glue/tree"
@@ -43,13 +44,15 @@ func (t Thread) number() json.Number { return json.Number(t.Thread) }
 type Config struct {
 	Put     Put
 	Threads []Thread
-	Hosts   []string // origins of push hosts; none for the application's own
+	Hosts   []string       // origins of push hosts; none for the application's own
+	Log     zerolog.Logger // what goes wrong
 }
 
 // Application answers under /api/. It is safe for concurrent use.
 type Application struct {
 	put      Put
 	hosts    []string
+	log      zerolog.Logger
 	sanitize glue.Stage
 
 	mu       sync.Mutex // while a job is put, too: jobs have the order of the changes
@@ -133,7 +136,7 @@ func New(c Config) (*Application, error) {
 		return nil, err
 	}
 	a := &Application{
-		put: c.Put, hosts: append([]string{}, c.Hosts...), sanitize: sanitize,
+		put: c.Put, hosts: append([]string{}, c.Hosts...), log: c.Log, sanitize: sanitize,
 		threads: map[string]*thread{}, comments: map[string]*comment{},
 	}
 	for _, t := range c.Threads {

@@ -11,12 +11,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // fakeFeed keeps what is put, or fails with err.
 type fakeFeed struct {
 	payloads []string
 	err      error
+	log      strings.Builder // of the forum
 }
 
 func (f *fakeFeed) put(_ context.Context, _ string, payload []byte) error {
@@ -35,7 +38,7 @@ type client struct {
 
 func newForum(t *testing.T, feed *fakeFeed) *client {
 	t.Helper()
-	a, err := New(Config{Put: feed.put, Threads: []Thread{{"demo", "1"}, {"big", "9007199254740993"}}, Hosts: []string{"https://push.example.com"}})
+	a, err := New(Config{Log: zerolog.New(&feed.log), Put: feed.put, Threads: []Thread{{"demo", "1"}, {"big", "9007199254740993"}}, Hosts: []string{"https://push.example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +226,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// TestAFeedThatFails changes nothing.
+// TestAFeedThatFails changes nothing. The log tells why, and visitors are not told.
 func TestAFeedThatFails(t *testing.T) {
 	var feed fakeFeed
 	c := newForum(t, &feed)
@@ -234,9 +237,12 @@ func TestAFeedThatFails(t *testing.T) {
 		{"PATCH", "/api/comments/9000000001", `{"message":"lost"}`},
 		{"DELETE", "/api/comments/9000000001", ""},
 	} {
-		if code, text := c.ask(request[0], request[1], request[2]); code != http.StatusServiceUnavailable || !strings.Contains(text, "no answer") {
+		if code, text := c.ask(request[0], request[1], request[2]); code != http.StatusInternalServerError || text != "This does not work now.\n" {
 			t.Errorf("%s: %d %s", request, code, text)
 		}
+	}
+	if n := strings.Count(feed.log.String(), "put on feed: no answer"); n != 3 {
+		t.Errorf("the log has it %d times: %s", n, feed.log.String())
 	}
 	if p := c.page(); len(p.Comments) != 1 || p.Comments[0].Message != "Hi" || p.Comments[0].Revision != 1 {
 		t.Errorf("%+v", p.Comments)

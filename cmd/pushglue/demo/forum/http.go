@@ -51,7 +51,8 @@ func (a *Application) Handler() http.Handler {
 			case errors.As(err, &refused):
 				http.Error(w, refused.text, refused.status)
 			case err != nil:
-				http.Error(w, "This does not work now: "+err.Error(), http.StatusServiceUnavailable)
+				a.log.Error().Err(err).Msg("the demo's site cannot answer")
+				http.Error(w, "This does not work now.", http.StatusInternalServerError)
 			}
 		})
 	}
