@@ -170,7 +170,7 @@ addEventListener('pagehide', () => {
   navigator.sendBeacon(new URL(`${thread}/presence`, api), new Blob(['{"leaving":true}'], { type: 'application/json' }));
   tabs.postMessage('left');
 });
-addEventListener('pageshow', ({ persisted }) => { if (persisted) attend(); });
+addEventListener('pageshow', ({ persisted }) => { if (persisted && attending) attend(); });
 
 function showReaders(n) {
   $('presence').hidden = !n;
