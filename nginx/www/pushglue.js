@@ -167,9 +167,9 @@ export class Subscription extends EventTarget {
   }
 }
 
-// The transports. Each returns or throws when the connection has ended.
+// Each returns or throws when the connection has ended.
 const read = {
-  // Why not by EventSource: docs/browser.md.
+  // Not EventSource: docs/browser.md.
   async eventsource({ url, signal, alive, take }) {
     const response = await fetch(url('subscribe'), { signal, cache: 'no-store', headers: { Accept: 'text/event-stream' } });
     if (!/event-stream/.test(response.headers.get('Content-Type'))) throw response;
