@@ -1,7 +1,6 @@
 package examples
 
 import (
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -12,14 +11,7 @@ import (
 // binaryVariable names the daemon's binary to tests: TestMain builds it once.
 const binaryVariable = "EXAMPLES_PUSHGLUE"
 
-func TestMain(m *testing.M) {
-	code, err := service.RunWithBinary(m, binaryVariable)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(service.RunWithBinary(m, binaryVariable)) }
 
 // patience bounds every wait of the tests; none is expected to come near it.
 const patience = 60 * time.Second

@@ -1,7 +1,6 @@
 package monitoring
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -11,11 +10,4 @@ import (
 // binaryVariable names the daemon's binary to tests: TestMain builds it once.
 const binaryVariable = "MONITORING_PUSHGLUE"
 
-func TestMain(m *testing.M) {
-	code, err := service.RunWithBinary(m, binaryVariable)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(service.RunWithBinary(m, binaryVariable)) }

@@ -2,6 +2,8 @@
 package packaging_test
 
 import (
+	"cmp"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +72,74 @@ func paths(value any) (list []string) {
 		}
 	}
 	return list
+}
+
+// TestLinksOfPackagesLeadSomewhere follows the links of the documents that a package and an archive have to files that they have too.
+func TestLinksOfPackagesLeadSomewhere(t *testing.T) {
+	var configuration struct {
+		Archives []struct{ Files []any }
+		NFPMs    []struct {
+			Contents []struct{ Src, Dst, Type string }
+		} `yaml:"nfpms"`
+	}
+	if err := yaml.Unmarshal(read(t, "../.goreleaser.yml"), &configuration); err != nil {
+		t.Fatal(err)
+	}
+	var archive, installed []string // patterns of this tree, whose directories stand for all that is in them
+	for _, file := range configuration.Archives[0].Files {
+		if pattern, is := file.(string); is {
+			archive = append(archive, strings.TrimSuffix(pattern, "/**/*"))
+		}
+	}
+	for _, content := range configuration.NFPMs[0].Contents {
+		if dst, is := strings.CutPrefix(content.Dst, "/usr/share/doc/pushglue/"); is {
+			installed = append(installed, cmp.Or(dst, content.Src))
+		}
+	}
+	for name, patterns := range map[string][]string{"an archive": archive, "a package": installed} {
+		links := 0
+		for path, targets := range documentLinks(t) {
+			if !has(patterns, path) {
+				continue
+			}
+			links += len(targets)
+			for _, target := range targets {
+				if !has(patterns, target) {
+					t.Errorf("%s links to %s, which %s does not have", path, target, name)
+				}
+			}
+		}
+		if links < 100 {
+			t.Errorf("%s has only %d links", name, links)
+		}
+	}
+}
+
+// has reports whether one of the patterns stands for a file or a directory of this tree.
+func has(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		is, err := filepath.Match(pattern, path)
+		return err == nil && is || strings.HasPrefix(path, pattern+"/")
+	})
+}
+
+// documentLinks returns the files of this tree to which each Markdown file of it links.
+func documentLinks(t *testing.T) map[string][]string {
+	t.Helper()
+	link := regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+	links := map[string][]string{}
+	if err := fs.WalkDir(os.DirFS(".."), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		for _, match := range link.FindAllStringSubmatch(string(read(t, filepath.Join("..", path))), -1) {
+			links[path] = append(links[path], filepath.Join(filepath.Dir(path), match[1]))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return links
 }
 
 // TestPackagesMakeTheKeysThatTheEnvironmentNames holds the script behind an installation against the environment that comes with it.

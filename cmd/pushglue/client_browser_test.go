@@ -5,17 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,248 +20,10 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"pushglue"
-	"pushglue/glue/gluetest"
 	"pushglue/glue/gluetest/browser"
 	"pushglue/glue/gluetest/service"
 	"pushglue/glue/sign"
 )
-
-// subscriberPage subscribes as the JSON in its address says. It keeps the messages in got, and counts the gaps.
-const subscriberPage = `<!doctype html><link rel="icon" href="data:,"><script type="module">
-import { Subscription } from './pushglue.js';
-const { channels, block = [], query, ...options } = JSON.parse(new URLSearchParams(location.search).get('options'));
-const real = window.fetch;
-window.fetch = (resource, init) => (block.some((path) => resource.includes(path)) ? Promise.reject(new TypeError('blocked')) : real(resource, init));
-if (block.includes('/ws/')) window.WebSocket = undefined;
-Object.assign(window, { got: [], states: [], gaps: 0, query, asked: 0 });
-if (query !== undefined) options.sign = async () => { asked++; return window.query; };
-window.subscription = new Subscription(channels, options);
-subscription.addEventListener('message', ({ detail }) => got.push(detail));
-subscription.addEventListener('gap', () => { gaps++; });
-subscription.addEventListener('state', ({ detail }) => { states.push({ ...detail, at: performance.now() }); });
-</script>`
-
-// pushHost is a push host of whatever kind, for browsers and for publishers.
-type pushHost struct {
-	public, internal string
-	websocket        bool
-}
-
-// startPushHosts returns how to start each kind of push host.
-func startPushHosts() map[string]func(t *testing.T) pushHost {
-	nginx := func(module string) func(t *testing.T) pushHost {
-		return func(t *testing.T) pushHost {
-			host := service.StartNginx(t, module, service.NginxFile("common/private-key.conf", "set $private_key "+signatureKey+";\n"))
-			return pushHost{host.PublicURL(), host.InternalURL(), true}
-		}
-	}
-	return map[string]func(t *testing.T) pushHost{
-		service.Nchan:      nginx(service.Nchan),
-		service.PushStream: nginx(service.PushStream),
-		"embedded": func(t *testing.T) pushHost {
-			push := gluetest.NewPushServer()
-			server := httptest.NewServer(push)
-			t.Cleanup(func() {
-				push.Close()
-				server.Close()
-			})
-			return pushHost{server.URL, server.URL, false}
-		},
-	}
-}
-
-const signatureKey = "0123456789abcdef0123456789abcdef"
-
-// publish publishes one message, whichever module the host has.
-func (h pushHost) publish(t *testing.T, channel, kind, id, body string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.internal+"/publish?id="+url.QueryEscape(channel), strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Event-Id", id)
-	if kind != "" {
-		req.Header.Set("Event-Type", kind)
-		req.Header.Set("X-EventSource-Event", kind)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		t.Fatalf("publish: status %d", resp.StatusCode)
-	}
-}
-
-// say publishes messages with the ids from first to last to a channel.
-func (h pushHost) say(t *testing.T, channel string, first, last int) {
-	t.Helper()
-	for i := first; i <= last; i++ {
-		id := fmt.Sprintf("%s.%d", channel, i)
-		h.publish(t, channel, "post_save", id, fmt.Sprintf(`{"id":%q,"event":"post_save","n":%d}`, id, i))
-	}
-}
-
-// gate is the network between browsers and a push host.
-type gate struct {
-	url    string
-	target string
-	wg     sync.WaitGroup
-
-	mu    sync.Mutex
-	shut  bool
-	mute  map[net.Conn]bool // what is sent gets lost
-	conns map[net.Conn]bool
-}
-
-// openGate returns a way to a host.
-func openGate(t *testing.T, target string) *gate {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{url: "http://" + listener.Addr().String(), target: strings.TrimPrefix(target, "http://"), mute: map[net.Conn]bool{}, conns: map[net.Conn]bool{}}
-	g.wg.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			g.wg.Go(func() { g.carry(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		g.cut()
-		g.wg.Wait()
-	})
-	return g
-}
-
-func (g *gate) carry(near net.Conn) {
-	defer near.Close()
-	far, err := net.Dial("tcp", g.target)
-	if err != nil {
-		return
-	}
-	defer far.Close()
-	g.mu.Lock()
-	shut := g.shut
-	g.conns[near], g.conns[far] = true, true
-	g.mu.Unlock()
-	if shut {
-		return
-	}
-	g.wg.Go(func() {
-		_, _ = io.Copy(far, near) // ends with the connection
-		far.Close()
-	})
-	text := make([]byte, 32<<10)
-	for {
-		n, err := far.Read(text)
-		if err != nil {
-			return
-		}
-		g.mu.Lock()
-		mute := g.mute[near]
-		g.mu.Unlock()
-		if mute {
-			continue
-		}
-		if _, err := near.Write(text[:n]); err != nil {
-			return
-		}
-	}
-}
-
-// cut ends all connections, and new ones at once until join.
-func (g *gate) cut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = true
-	for conn := range g.conns {
-		conn.Close()
-	}
-	clear(g.conns)
-}
-
-func (g *gate) join() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = false
-}
-
-// silence loses what comes on the connections that stand.
-func (g *gate) silence() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for conn := range g.conns {
-		g.mute[conn] = true
-	}
-}
-
-// subscriber is a page with a Subscription.
-type subscriber struct{ *tab }
-
-// openSubscriber opens a page.
-func openSubscriber(chromium context.Context, t *testing.T, base string, options map[string]any) subscriber {
-	t.Helper()
-	settings := map[string]any{"spread": 0.1}
-	for name, value := range options {
-		settings[name] = value
-	}
-	text, err := json.Marshal(settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return subscriber{newTab(chromium, t, base+"/?options="+url.QueryEscape(string(text)))}
-}
-
-// open waits until the subscription's last state is open.
-func (s subscriber) open() {
-	s.T.Helper()
-	s.Until("the subscription is open", `window.states?.at(-1)?.state === 'open'`)
-}
-
-// settle waits until the subscription takes what comes for new, rather than for what was stored.
-func (s subscriber) settle() {
-	s.T.Helper()
-	s.Until("the subscription has settled", `window.states?.at(-1)?.state === 'open' && performance.now() > states.at(-1).at + 1200`)
-}
-
-// requireIDs makes sure that the page gets these ids, each once, those of one channel in order.
-func (s subscriber) requireIDs(want ...string) {
-	s.T.Helper()
-	s.Until(fmt.Sprintf("%d messages are there", len(want)), fmt.Sprintf("window.got?.length >= %d", len(want)))
-	got := strings.Fields(evaluate[string](s.tab, `got.map((m) => m.id).join(' ')`))
-	byChannel := func(a, b string) int {
-		channelA, _, _ := strings.Cut(a, ".")
-		channelB, _, _ := strings.Cut(b, ".")
-		return strings.Compare(channelA, channelB)
-	}
-	slices.SortStableFunc(got, byChannel)
-	slices.SortStableFunc(want, byChannel)
-	if !slices.Equal(got, want) {
-		s.T.Errorf("got %v\nwant %v; states %s", got, want, evaluate[string](s.tab, `JSON.stringify(states)`))
-	}
-}
-
-func (s subscriber) requireGaps(want int) {
-	s.T.Helper()
-	if got := evaluate[int](s.tab, "gaps"); got != want {
-		s.T.Errorf("%d gaps, want %d; states %s", got, want, evaluate[string](s.tab, `JSON.stringify(states)`))
-	}
-}
-
-// ids are those that say publishes.
-func ids(channel string, first, last int) (list []string) {
-	for i := first; i <= last; i++ {
-		list = append(list, fmt.Sprintf("%s.%d", channel, i))
-	}
-	return list
-}
 
 // TestSubscription holds the client to the same behaviour with every kind of push host.
 func TestSubscription(t *testing.T) {
@@ -543,6 +302,29 @@ func TestSubscriptionNoticesSilence(t *testing.T) {
 	network.silence()
 	host.say(t, "a", 1, 3)
 	page.requireIDs(ids("a", 1, 3)...)
+}
+
+// TestSubscriptionLeavesAPortal makes sure that a page of HTML, as a captive portal answers whatever it is asked, is no stream and no poll.
+func TestSubscriptionLeavesAPortal(t *testing.T) {
+	chromium, base := browser.Start(t), startPage(t, subscriberPage)
+	host := startPushHosts()["embedded"](t)
+	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html>\n<h1>Log in</h1>\n") // the client left
+	}))
+	t.Cleanup(portal.Close)
+	for _, transport := range []string{"eventsource", "poll"} {
+		host.say(t, transport, 1, 1)
+		options := url.QueryEscape(fmt.Sprintf(`{"channels":[%q],"hosts":[%q,%q],"transports":[%[1]q],"spread":0}`, transport, portal.URL, host.public))
+		page := subscriber{newTab(chromium, t, base+"/?options="+options, browser.Before("Math.random = () => 0"))}
+		page.open()
+		page.requireIDs(ids(transport, 1, 1)...)
+		want := fmt.Sprintf("connecting %[1]s,waiting %[1]s,connecting %[2]s,open %[2]s", portal.URL, host.public)
+		if got := evaluate[string](page.tab, "states.map(({ state, host }) => `${state} ${host}`).join()"); got != want {
+			t.Errorf("%s: %s\nwant %s", transport, got, want)
+		}
+	}
 }
 
 // TestSubscriptionClosesWhileItSigns makes sure that no connection is left behind.

@@ -14,7 +14,7 @@ export interface State {
   state: 'connecting' | 'open' | 'waiting' | 'paused' | 'closed';
   host?: string;
   transport?: Transport;
-  /** HTTP's, of an answer that refuses; a host of another origin hides it. */
+  /** HTTP's, of an answer that is no push host's: it refuses, or is a page of HTML with 200. A host of another origin hides it. */
   status?: number;
 }
 
@@ -63,3 +63,6 @@ export const coalesced: 'coalesced';
 
 /** Returns the messages that an event of an EventSource of yours carries, in order: one, unless its type is "coalesced". It never throws. What it cannot read it leaves out, and tells the console. */
 export function unpack(event: { type: string; data: string; lastEventId: string }, parse?: (text: string) => any): Message[];
+
+/** Opens a message whose data are a JWE, if its key is there; else the message comes back as it is, and why it does not open is told to the console. */
+export function decrypt(message: Message, keys: Record<string, string>, parse: (text: string) => any): Promise<Message>;

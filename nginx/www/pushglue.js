@@ -167,12 +167,12 @@ export class Subscription extends EventTarget {
   }
 }
 
-// The transports. Each returns or throws when the connection has ended.
+// Each returns or throws when the connection has ended.
 const read = {
-  // EventSource would hide pings, statuses, and types that it is not told of.
+  // Not EventSource: docs/browser.md.
   async eventsource({ url, signal, alive, take }) {
     const response = await fetch(url('subscribe'), { signal, cache: 'no-store', headers: { Accept: 'text/event-stream' } });
-    if (!response.ok) throw response;
+    if (!/event-stream/.test(response.headers.get('Content-Type'))) throw response;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let [rest, event] = ['', {}];
     for (;;) {
@@ -208,7 +208,7 @@ const read = {
     let [headers, all] = [];
     for (let i = 0; i < 100; i++) { // then better transports have a chance
       const response = await fetch(url('poll', all), { signal, cache: 'no-store', headers });
-      if (!response.ok && ![304, 408].includes(response.status)) throw response;
+      if (response.ok ? /html/.test(response.headers.get('Content-Type')) : ![304, 408].includes(response.status)) throw response;
       const lines = response.ok ? (await response.text()).split('\n').filter(Boolean) : [];
       alive();
       await answer(lines.map(bare), headers);
@@ -223,8 +223,8 @@ function bare(data) {
   return { type: /^\[\{"id":".*"data":/s.test(data) ? coalesced : 'message', lastEventId: '', data };
 }
 
-// decrypt opens a JWE (dir, A256GCM), if its key is there.
-async function decrypt(sealed, keys, parse) {
+// decrypt opens a JWE (dir, A256GCM), if its key is there: pushglue.d.ts.
+export async function decrypt(sealed, keys, parse) {
   if (!/^eyJ[\w-]*\.\./.test(sealed.data)) return sealed;
   try {
     const [header, , iv, text, tag] = sealed.data.split('.');

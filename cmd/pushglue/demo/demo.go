@@ -88,7 +88,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	d.news = newNews(d.internal)
 	d.publishers = publishers{host: d.internal, dir: dir, ledger: d.ledger, log: c.Log}
 	defer func() { err = errors.Join(err, d.publishers.close()) }()
-	if d.application, err = forum.New(forum.Config{Put: d.journal.put, Threads: threads()}); err != nil {
+	if d.application, err = forum.New(forum.Config{Put: d.journal.put, Threads: threads(), Log: c.Log}); err != nil {
 		return err
 	}
 	p := &page{

@@ -45,8 +45,8 @@ func (p *page) handler() http.Handler {
 	// The page decrypts, to show that it is possible. It may have the key because the key was made
 	// for this run of the demo and encrypts nothing else. A real page gets the keys of the
 	// channels that its user may read, after a login.
-	mux.HandleFunc("GET /demo-key", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]string{"kid": encryptKeyID, "hex": p.key})
+	mux.HandleFunc("GET /demo-keys", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]string{encryptKeyID: p.key})
 	})
 	mux.HandleFunc("GET /demo.yml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"pushglue"
 	"pushglue/cmd/pushglue/demo/forum"
 	"pushglue/glue/gluetest"
@@ -29,7 +31,7 @@ func (f *fakeFeed) Put(_ context.Context, payloads [][]byte, _ thoonk.PutOptions
 
 // newApplication returns an application that puts its jobs by a journal.
 func newApplication(j *journal) *forum.Application {
-	a, err := forum.New(forum.Config{Put: j.put, Threads: threads()})
+	a, err := forum.New(forum.Config{Put: j.put, Threads: threads(), Log: zerolog.Nop()})
 	if err != nil {
 		panic(err) // its options are constant
 	}
@@ -64,7 +66,7 @@ func TestThePage(t *testing.T) {
 		"/demo.yml":        {"GET", 200, "text/plain; charset=utf-8", "JSONSecureHTTP"},
 		"/demo-threads":    {"GET", 200, "application/json", `[{"forum":"demo","thread":"1"},{"forum":"gazette","thread":"2201"}`},
 		"/demo-way":        {"GET", 200, "application/json", `{"feed":"comments","way":`},
-		"/demo-key":        {"GET", 200, "application/json", `{"hex":"00ff","kid":"demo"}`},
+		"/demo-keys":       {"GET", 200, "application/json", `{"demo":"00ff"}`},
 		"/ledger":          {"GET", 200, "application/json", `"reader":{"put":0,"received":0,"stalled":0,"onTheWay":0,"again":0,"foreign":0}`},
 		"/jobs/none":       {"GET", 404, "text/plain; charset=utf-8", "not among those that were settled last"},
 		"/no/such":         {"GET", 404, "text/plain; charset=utf-8", "not found"},
@@ -111,7 +113,7 @@ func TestThePageHasOneHost(t *testing.T) {
 		{"box.example:8642", "BOX.example:443", 200},
 		{"box.example:8642", "evil.example:8642", 421},
 	} {
-		for _, path := range []string{"/", "/demo-key", "/subscribe/a%2A", "/api/threads/1", "/thread/"} {
+		for _, path := range []string{"/", "/demo-keys", "/subscribe/a%2A", "/api/threads/1", "/thread/"} {
 			p := newPage(new(fakeFeed))
 			p.name = hostname(test.addr)
 			r := httptest.NewRequest(http.MethodGet, path, nil)

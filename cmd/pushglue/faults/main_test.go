@@ -2,7 +2,6 @@ package faults
 
 import (
 	"flag"
-	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
@@ -24,24 +23,14 @@ const binaryVariable = "FAULTS_PUSHGLUE"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := play(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// play builds the daemon and runs the tests.
-func play(m *testing.M) (code int, err error) {
 	// Rounds mostly wait, and so more of them can run than there are processors.
 	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.NumCPU()))); err != nil {
-		return 0, err
+		panic(err) // it is a flag of every test
 	}
 	if *seedFlag == 0 {
 		*seedFlag = uint64(time.Now().UnixNano()) % 1_000_000
 	}
-	return service.RunWithBinary(m, binaryVariable)
+	os.Exit(service.RunWithBinary(m, binaryVariable))
 }
 
 // newRand returns the random numbers of one round.

@@ -1,3 +1,5 @@
+import secrets
+
 from django.db import models, transaction
 from django.utils.html import escape
 from django.utils.text import slugify
@@ -19,11 +21,15 @@ class Comment(models.Model):
     # An answer stays, with its number, when what it answers is deleted.
     parent = models.ForeignKey("self", models.DO_NOTHING, null=True, db_constraint=False)
     visitor = models.CharField(max_length=32)  # who may change it
+    key = models.CharField(max_length=64, default=secrets.token_hex)  # the same where a request comes again
     author = models.CharField(max_length=40)
     ip = models.GenericIPAddressField(null=True)
     message = models.CharField(max_length=2000)  # plain text
     created_at = models.DateTimeField(auto_now_add=True)
     revision = models.PositiveIntegerField(default=0)  # how many changes it has seen
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["visitor", "key"], name="once_of_a_visitor")]
 
     @transaction.atomic  # so that the signal's job is in the same transaction; a deletion is one by itself
     def save(self, **kwargs):

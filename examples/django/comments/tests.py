@@ -102,6 +102,16 @@ class API(TestCase):
         self.assertEqual(self.ann.delete(url).status_code, 200)
         self.assertEqual(self.ann.delete(url).status_code, 404)
 
+    def test_a_comment_that_comes_again_is_one(self):
+        def post(visitor, **key):
+            return self.post(visitor, "/comments", author="Ann", message="Hello", **key).json()["post"]
+
+        first = post(self.ann, key="k1")
+        self.assertEqual(post(self.ann, key="k1"), first)
+        others = {post(self.ann, key="k2"), post(self.bob, key="k1"), post(self.ann), post(self.ann)}
+        self.assertEqual(len(others - {first}), 4)
+        self.assertEqual(Job.objects.count(), 5)
+
     def test_what_is_refused(self):
         comments = "/comments"
         for status, answer in (
@@ -110,6 +120,7 @@ class API(TestCase):
             (400, self.post(self.ann, comments, author="Ann", message="\ud800")),
             (400, self.post(self.ann, comments, author="Ann", message=["x"])),
             (400, self.post(self.ann, comments, author="Ann", message="x", parent="1")),
+            (400, self.post(self.ann, comments, author="Ann", message="x", key="k" * 65)),
             (404, self.post(self.ann, comments, author="Ann", message="x", parent=2**70)),
             (404, self.post(self.ann, comments, author="Ann", message="x", parent=-(2**70))),
             (403, self.post(Client(), comments, author="Ann", message="x")),

@@ -54,13 +54,16 @@ def comments(request, number):
         found = get(Thread.objects, number)
         if parent is not None:
             get(Comment.objects.filter(thread=found), parent)
-        comment = Comment.objects.create(
-            thread=found,
-            parent_id=parent,
+        comment, _ = Comment.objects.get_or_create(
             visitor=who,
-            author=" ".join(written(members, "author", 40).split()),
-            ip=request.META.get("REMOTE_ADDR") or None,
-            message=written(members, "message", 2000),
+            key=written(members, "key", 64) if "key" in members else secrets.token_hex(),
+            defaults={
+                "thread": found,
+                "parent_id": parent,
+                "author": " ".join(written(members, "author", 40).split()),
+                "ip": request.META.get("REMOTE_ADDR") or None,
+                "message": written(members, "message", 2000),
+            },
         )
     return changed(comment.pk, comment.revision, status=201)
 

@@ -10,8 +10,17 @@ import (
 )
 
 // RunWithBinary builds the command pushglue, with the race detector if the tests have it, and runs the tests of a package, which find the
-// path of the binary in an environment variable. It is for a TestMain.
-func RunWithBinary(m *testing.M, variable string) (code int, err error) {
+// path of the binary in an environment variable. It is for a TestMain, and returns the code to exit with.
+func RunWithBinary(m *testing.M, variable string) int {
+	code, err := runWithBinary(m, variable)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func runWithBinary(m *testing.M, variable string) (code int, err error) {
 	dir, err := os.MkdirTemp("", "pushglue-tests")
 	if err != nil {
 		return 0, err

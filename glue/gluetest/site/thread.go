@@ -104,6 +104,13 @@ func writeAndChange(s Site, ann, bo *reader, all readers) {
 	ann.Do(chromedp.KeyEvent(", again"), chromedp.Click(chromedp.CSS(".editing [type=submit]")))
 	all.until("the edit is there", has("Hello from Ann, again", `e.querySelector('.edited').checkVisibility()`))
 
+	ann.Run(losesAnAnswer)
+	ann.post("once 1")
+	ann.Until("nobody answers", `document.getElementById('problem').textContent !== ''`)
+	ann.post("")
+	ann.Until("it is posted again", `document.getElementById('message').value === ''`)
+	all.until("it is there", has("once 1", "true"))
+
 	written := `a <b onclick="pwned = 1">bold</b> slip<script>pwned = 1</script>`
 	slip, bold := "a bold slip", 1
 	if s.Plain {
@@ -119,6 +126,17 @@ func writeAndChange(s Site, ann, bo *reader, all readers) {
 	ann.press("Hello from Ann, again", "Delete")
 	all.until("an answered comment leaves a stub", `document.querySelector('#comments > li > article.stub')?.textContent === 'This comment was deleted.'`)
 }
+
+// losesAnAnswer has the next comment of a page reach the application, and the answer get lost.
+const losesAnAnswer = `(() => {
+	const real = fetch;
+	window.fetch = async (resource, init) => {
+		if (!String(resource).endsWith('/comments')) return real(resource, init);
+		window.fetch = real;
+		await real(resource, init);
+		throw new TypeError('lost');
+	};
+})()`
 
 // scrollAway has comments come while somebody reads older ones.
 func scrollAway(ann, bo *reader, all readers) {
@@ -170,7 +188,7 @@ func restart(s Site, ann *reader, all readers) {
 	for _, kind := range []struct {
 		name string
 		n    int
-	}{{"filling", 12}, {"new", 2}, {"before", 3}, {"meanwhile", 25}, {"after", 3}} {
+	}{{"once", 1}, {"filling", 12}, {"new", 2}, {"before", 3}, {"meanwhile", 25}, {"after", 3}} {
 		for i := range kind.n {
 			want = append(want, fmt.Sprintf("%s %d", kind.name, i+1))
 		}
@@ -192,12 +210,18 @@ func restart(s Site, ann *reader, all readers) {
 // write writes a comment with the form and the keyboard.
 func (r *reader) write(text string) {
 	r.T.Helper()
+	r.post(text)
+	r.Until("the comment is taken", `document.getElementById('message').value === ''`)
+}
+
+// post adds a text to what stands in the form, and posts that.
+func (r *reader) post(text string) {
+	r.T.Helper()
 	r.Do(
 		chromedp.SetValue(chromedp.ID("author"), r.name),
 		chromedp.SendKeys(chromedp.ID("message"), text),
 		chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(2)), // Control
 	)
-	r.Until("the comment is taken", `document.getElementById('message').value === ''`)
 }
 
 // writeMany writes comments as the page does, without its form.

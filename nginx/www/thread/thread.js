@@ -4,6 +4,7 @@ import { Subscription } from '../pushglue.js';
 import { showState } from '../state.js';
 import { Comments } from './comments.js';
 import { nameOf } from './comment.js';
+import { Draft } from './draft.js';
 
 const pace = 60; // ms between changes of the page
 const patience = 10_000; // ms for an answer
@@ -169,7 +170,7 @@ addEventListener('pagehide', () => {
   navigator.sendBeacon(new URL(`${thread}/presence`, api), new Blob(['{"leaving":true}'], { type: 'application/json' }));
   tabs.postMessage('left');
 });
-addEventListener('pageshow', ({ persisted }) => { if (persisted) attend(); });
+addEventListener('pageshow', ({ persisted }) => { if (persisted && attending) attend(); });
 
 function showReaders(n) {
   $('presence').hidden = !n;
@@ -229,6 +230,7 @@ $('fresh').addEventListener('click', () => comments.showFresh());
 // The form.
 
 const [composer, message, author] = [$('composer'), $('message'), $('author')];
+const draft = new Draft();
 let answering = null; // a post
 let posting = false;
 
@@ -262,10 +264,11 @@ composer.addEventListener('submit', async (event) => {
   if (posting) return;
   posting = true;
   const text = message.value;
-  const { why, data } = await ask('POST', `${thread}/comments`, { author: author.value, message: text, parent: answering });
+  const { why, data } = await ask('POST', `${thread}/comments`, draft.keyed({ author: author.value, message: text, parent: answering }));
   posting = false;
   write($('problem'), why ?? '');
   if (!data) return;
+  draft.done();
   comments.mine(data.post);
   if (message.value === text) message.value = '';
   stopAnswering();

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/rs/zerolog"
 
 	"pushglue/glue"
 	"pushglue/glue/tree"
@@ -43,13 +44,15 @@ func (t Thread) number() json.Number { return json.Number(t.Thread) }
 type Config struct {
 	Put     Put
 	Threads []Thread
-	Hosts   []string // origins of push hosts; none for the application's own
+	Hosts   []string       // origins of push hosts; none for the application's own
+	Log     zerolog.Logger // what goes wrong
 }
 
 // Application answers under /api/. It is safe for concurrent use.
 type Application struct {
 	put      Put
 	hosts    []string
+	log      zerolog.Logger
 	sanitize glue.Stage
 
 	mu       sync.Mutex // while a job is put, too: jobs have the order of the changes
@@ -70,6 +73,7 @@ type comment struct {
 	envelope
 	thread  *thread
 	visitor string // who wrote it; empty for nobody who is here
+	key     string // of the request that wrote it; empty if it had none
 	shown   shown
 }
 
@@ -132,7 +136,7 @@ func New(c Config) (*Application, error) {
 		return nil, err
 	}
 	a := &Application{
-		put: c.Put, hosts: append([]string{}, c.Hosts...), sanitize: sanitize,
+		put: c.Put, hosts: append([]string{}, c.Hosts...), log: c.Log, sanitize: sanitize,
 		threads: map[string]*thread{}, comments: map[string]*comment{},
 	}
 	for _, t := range c.Threads {
@@ -203,9 +207,10 @@ type draft struct {
 	Author  string       `json:"author"`
 	Message string       `json:"message"`
 	Parent  *json.Number `json:"parent"`
+	Key     string       `json:"key"` // the same where it comes again
 }
 
-// post adds a visitor's comment to a thread.
+// post adds a visitor's comment to a thread, unless it is there.
 func (a *Application) post(ctx context.Context, name, visitor string, d draft) (change, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -213,11 +218,16 @@ func (a *Application) post(ctx context.Context, name, visitor string, d draft) (
 	if err != nil {
 		return change{}, err
 	}
+	for _, post := range t.posts {
+		if c := a.inThread(t, post); c != nil && d.Key != "" && c.key == d.Key && c.visitor == visitor {
+			return change{c.Post, c.ID}, nil
+		}
+	}
 	if d.Parent != nil && a.inThread(t, d.Parent.String()) == nil {
 		return change{}, refuse(400, "The comment that this one answers is gone.")
 	}
 	a.posts++
-	return a.save(ctx, &comment{thread: t, visitor: visitor, envelope: envelope{
+	return a.save(ctx, &comment{thread: t, visitor: visitor, key: d.Key, envelope: envelope{
 		Post: json.Number(strconv.FormatInt(firstPost+a.posts, 10)), Forum: t.Forum, Thread: t.number(), Parent: d.Parent,
 		Author:  author{ID: "visitor:" + d.Author, Username: "visitor", Name: d.Author, Email: "visitor@example.org", IP: "192.0.2.1"},
 		Message: d.Message, CreatedAt: time.Now().UTC().Format(time.RFC3339Nano),

@@ -11,12 +11,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // fakeFeed keeps what is put, or fails with err.
 type fakeFeed struct {
 	payloads []string
 	err      error
+	log      strings.Builder // of the forum
 }
 
 func (f *fakeFeed) put(_ context.Context, _ string, payload []byte) error {
@@ -35,7 +38,7 @@ type client struct {
 
 func newForum(t *testing.T, feed *fakeFeed) *client {
 	t.Helper()
-	a, err := New(Config{Put: feed.put, Threads: []Thread{{"demo", "1"}, {"big", "9007199254740993"}}, Hosts: []string{"https://push.example.com"}})
+	a, err := New(Config{Log: zerolog.New(&feed.log), Put: feed.put, Threads: []Thread{{"demo", "1"}, {"big", "9007199254740993"}}, Hosts: []string{"https://push.example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +92,7 @@ func TestRequests(t *testing.T) {
 		"form":              {"POST", comments, "author=Ann", "application/x-www-form-urlencoded", 415, "Content-Type must be application/json."},
 		"no type":           {"POST", comments, `{"author":"Ann","message":"Hi"}`, "/", 415, "Content-Type must be application/json."},
 		"too large":         {"POST", comments, `{"message":"` + strings.Repeat("x", maxRequest) + `"}`, "", 413, "at most 32768 bytes"},
-		"no JSON":           {"POST", comments, `hello`, "", 400, "Want one JSON object of author, message and parent"},
+		"no JSON":           {"POST", comments, `hello`, "", 400, "Want one JSON object of author, message, parent and key"},
 		"two":               {"POST", comments, `{"author":"Ann","message":"Hi"}{}`, "", 400, "Want one JSON object"},
 		"array":             {"POST", comments, `["Ann","Hi"]`, "", 400, "Want one JSON object"},
 		"null":              {"POST", comments, `null`, "", 400, "Want one JSON object"},
@@ -164,6 +167,27 @@ func TestAComment(t *testing.T) {
 	}
 }
 
+// TestACommentThatComesAgain is one comment, unless somebody else writes it, or it has another key or none.
+func TestACommentThatComesAgain(t *testing.T) {
+	var feed fakeFeed
+	ann := newForum(t, &feed)
+	bo := &client{t: t, forum: ann.forum}
+	ann.page()
+	for i, step := range []struct {
+		who  *client
+		key  string
+		want string // the comment's number ends so
+	}{{ann, "k1", "1"}, {ann, "k1", "1"}, {ann, "k2", "2"}, {bo, "k1", "3"}, {ann, "", "4"}, {ann, "", "5"}, {ann, "k1", "1"}} {
+		code, text := step.who.ask("POST", "/api/threads/1/comments", fmt.Sprintf(`{"author":"Ann","message":"Hi","key":%q}`, step.key))
+		if want := fmt.Sprintf(`{"post":900000000%[1]s,"id":"c900000000%[1]s.1"}`, step.want); code != http.StatusCreated || text != want {
+			t.Errorf("%d: %d %s, want %s", i, code, text, want)
+		}
+	}
+	if len(feed.payloads) != 5 {
+		t.Errorf("put %q", feed.payloads)
+	}
+}
+
 // TestWhatIsShownIsClean looks at what visitors get to see of what is no joke.
 func TestWhatIsShownIsClean(t *testing.T) {
 	c := newForum(t, new(fakeFeed))
@@ -202,7 +226,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// TestAFeedThatFails changes nothing.
+// TestAFeedThatFails changes nothing. The log tells why, and visitors are not told.
 func TestAFeedThatFails(t *testing.T) {
 	var feed fakeFeed
 	c := newForum(t, &feed)
@@ -213,9 +237,12 @@ func TestAFeedThatFails(t *testing.T) {
 		{"PATCH", "/api/comments/9000000001", `{"message":"lost"}`},
 		{"DELETE", "/api/comments/9000000001", ""},
 	} {
-		if code, text := c.ask(request[0], request[1], request[2]); code != http.StatusServiceUnavailable || !strings.Contains(text, "no answer") {
+		if code, text := c.ask(request[0], request[1], request[2]); code != http.StatusInternalServerError || text != "This does not work now.\n" {
 			t.Errorf("%s: %d %s", request, code, text)
 		}
+	}
+	if n := strings.Count(feed.log.String(), "put on feed: no answer"); n != 3 {
+		t.Errorf("the log has it %d times: %s", n, feed.log.String())
 	}
 	if p := c.page(); len(p.Comments) != 1 || p.Comments[0].Message != "Hi" || p.Comments[0].Revision != 1 {
 		t.Errorf("%+v", p.Comments)

@@ -51,7 +51,8 @@ func (a *Application) Handler() http.Handler {
 			case errors.As(err, &refused):
 				http.Error(w, refused.text, refused.status)
 			case err != nil:
-				http.Error(w, "This does not work now: "+err.Error(), http.StatusServiceUnavailable)
+				a.log.Error().Err(err).Msg("the demo's site cannot answer")
+				http.Error(w, "This does not work now.", http.StatusInternalServerError)
 			}
 		})
 	}
@@ -68,7 +69,7 @@ func (a *Application) serveThread(w http.ResponseWriter, r *http.Request) error 
 
 func (a *Application) servePost(w http.ResponseWriter, r *http.Request) error {
 	var d draft
-	if err := read(w, r, &d, "author, message and parent"); err != nil {
+	if err := read(w, r, &d, "author, message, parent and key"); err != nil {
 		return err
 	}
 	d.Author, d.Message = strings.TrimSpace(d.Author), strings.TrimSpace(d.Message)

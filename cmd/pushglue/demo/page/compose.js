@@ -1,5 +1,6 @@
-// compose.js: the form by which a visitor posts.
+// compose.js: the form by which a visitor posts. It tries attacks, and measures the way back to the page, which the form of nginx/www/thread/ does not.
 import { $, duration } from './dom.js';
+import { Draft } from './thread/draft.js';
 
 const attack = `<b>Look at this!</b> <img src=x onerror="alert('pwned')"><script>alert('pwned')</script>
 <a href="javascript:alert('pwned')">a harmless link</a> <svg/onload=alert(1)> <i>and some italics</i>`;
@@ -11,6 +12,7 @@ export class Composer {
   #posted = new Map(); // id -> when it was posted
   #arrived = new Map(); // id -> when it arrived, of the last ones
   #posting = false;
+  #draft = new Draft();
 
   constructor(posted) {
     this.posted = posted;
@@ -38,12 +40,13 @@ export class Composer {
     this.#posting = true;
     const start = performance.now();
     const message = field.value;
-    const { id, why } = await put(this.thread, { author, message });
+    const { id, why } = await put(this.thread, this.#draft.keyed({ author, message }));
     this.#posting = false;
     if (!id) {
       this.#say(why, true);
       return;
     }
+    this.#draft.done();
     if (field.value === message) field.value = '';
     this.posted(id, message);
     this.#posted.set(id, start);

@@ -1,7 +1,7 @@
 // jobs.js: the last jobs, and what each stage made of one of them.
 import { $, duration, h, parse } from './dom.js';
 import { diff, show } from './diff.js';
-import { open } from './jwe.js';
+import { decrypt } from './pushglue.js';
 
 const mostJobs = 12;
 
@@ -28,8 +28,10 @@ export class Jobs {
   #node = 2; // the place of the way that is shown
   #job; // details of the job that is shown
 
-  constructor(way) {
+  // keys open what the stage encrypt has closed.
+  constructor(way, keys) {
     this.way = way;
+    this.keys = keys;
     this.chosen = undefined; // its job id
     const on = (type, handle) => this.#list.addEventListener(type, (event) => { handle(event); this.#hold(); });
     on('pointerenter', () => { this.#hovered = true; });
@@ -138,7 +140,7 @@ export class Jobs {
     const unchanged = lines.every((l) => l.sign === ' ') && place.kind === 'stage'
       ? [h('p', { class: 'hint' }, 'Nothing had to change in this one.')] : [];
     if (!isSealed(after.body)) return [...error, ...unchanged, show(lines)];
-    return [...error, await sealed(after, this.#anonymous(job))];
+    return [...error, await sealed(after, this.keys, this.#anonymous(job))];
   }
 
   // #before returns the message as it came to a place.
@@ -198,17 +200,13 @@ function body(before, after) {
 }
 
 // sealed shows a JWE and, beside it, what a reader with the key makes of it. What others do not get is marked.
-async function sealed(message, anonymous) {
+async function sealed(message, keys, anonymous) {
   const parts = message.body.split('.').flatMap((part, i) => [i ? '.' : '', h('span', { class: `part${i}` }, part)]);
   const column = (title, ...content) => h('div', {}, h('h4', {}, title), ...content);
-  let opened;
-  try {
-    const { header, body } = await open(message.body);
-    const lines = diff(value(anonymous ?? body), value(body)).filter((l) => l.sign !== '-');
-    opened = column('With the key', show(lines), h('p', { class: 'hint' },
-      `Decrypted in this page: ${header.alg}, ${header.enc}, key “${header.kid}”. A “+” marks what anonymize keeps from everybody else.`));
-  } catch (error) {
-    opened = column('With the key', h('p', { class: 'wrong' }, `It does not open here. ${error.message}`));
-  }
-  return h('div', { class: 'sealed' }, column('On the wire', h('p', { class: 'jwe' }, ...parts)), opened);
+  const { data } = await decrypt({ data: message.body }, keys, parse);
+  const opened = data === message.body
+    ? [h('p', { class: 'wrong' }, 'It does not open here. A browser decrypts only on https:// and on localhost.')]
+    : [show(diff(anonymous ? value(anonymous) : data, data).filter((l) => l.sign !== '-')),
+      h('p', { class: 'hint' }, 'Decrypted in this page, by pushglue.js. A “+” marks what anonymize keeps from everybody else.')];
+  return h('div', { class: 'sealed' }, column('On the wire', h('p', { class: 'jwe' }, ...parts)), column('With the key', ...opened));
 }

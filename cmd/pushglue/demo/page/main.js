@@ -11,7 +11,7 @@ import { Way } from './way.js';
 const everything = 'firehose';
 const own = '1'; // the visitors' thread
 
-const [way, threads] = await Promise.all(['/demo-way', '/demo-threads'].map(load));
+const [way, threads, keys] = await Promise.all(['/demo-way', '/demo-threads', '/demo-keys'].map(load));
 
 // load asks until there is an answer: without it there is no page.
 async function load(url) {
@@ -27,7 +27,7 @@ async function load(url) {
 
 // The picture and the jobs.
 const picture = new Way($('way'), way, (place) => jobs.look(place.node));
-const jobs = new Jobs(picture);
+const jobs = new Jobs(picture, keys);
 const sanitize = picture.places.find((p) => p.name === 'sanitize')?.node;
 
 // The thread and the composer.

@@ -1,4 +1,5 @@
-// thread.js: the comments of a channel, live.
+// thread.js: the comments of a channel, live. Not nginx/www/thread/, which is for readers, who follow one thread from its oldest comment: this
+// list is to watch the pipelines by. It shows any channel, of all forums too, the newest at the top at whatever rate they come, and can be held.
 import { $, age, h, still } from './dom.js';
 import { avatar, fill, nameOf } from './thread/comment.js';
 

@@ -1,3 +1,5 @@
+import secrets
+
 from django.db import migrations, models
 
 ID = ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))
@@ -23,6 +25,7 @@ class Migration(migrations.Migration):
             fields=[
                 ID,
                 ("visitor", models.CharField(max_length=32)),
+                ("key", models.CharField(default=secrets.token_hex, max_length=64)),
                 ("author", models.CharField(max_length=40)),
                 ("ip", models.GenericIPAddressField(null=True)),
                 ("message", models.CharField(max_length=2000)),
@@ -31,6 +34,7 @@ class Migration(migrations.Migration):
                 ("parent", models.ForeignKey("comments.comment", models.DO_NOTHING, null=True, db_constraint=False)),
                 ("thread", models.ForeignKey("comments.thread", models.CASCADE)),
             ],
+            options={"constraints": [models.UniqueConstraint(fields=["visitor", "key"], name="once_of_a_visitor")]},
         ),
         migrations.CreateModel(
             name="Presence",
