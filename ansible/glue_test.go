@@ -3,7 +3,6 @@ package ansible_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
