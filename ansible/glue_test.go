@@ -173,6 +173,7 @@ func TestGlue(t *testing.T) {
 	part("firewall", func(t *testing.T) { testFirewall(t, l.machines[1], glue) })
 	part("secrets", func(t *testing.T) { testSecrets(t, glue) })
 	part("a message", func(t *testing.T) { testMessage(t, l, glue) })
+	part("Redis restarts", func(t *testing.T) { testRedisRestart(t, glue) })
 	part("rolling restart", func(t *testing.T) { testRollingRestart(t, l, glue, inventory) })
 	if !*long {
 		return
@@ -268,6 +269,20 @@ func producerURL(m *machine) string {
 
 func redisURL(m *machine, user, password string) string {
 	return (&url.URL{Scheme: "redis", User: url.UserPassword(user, password), Host: m.address + ":6379", Path: "/0"}).String()
+}
+
+// testRedisRestart wants all that Redis had after a restart of it.
+func testRedisRestart(t *testing.T, glue *machine) {
+	glue.run("systemctl stop pushglue")
+	glue.write("/root/url", producerURL(glue))
+	glue.run(`echo '{"id":"second","event":"post_save","channel":"one"}' | PUSHGLUE_REDIS_URL_FILE=/root/url pushglue put crowd`)
+	const ask = "PUSHGLUE_REDIS_URL_FILE=/etc/pushglue/secrets/PUSHGLUE_REDIS_URL pushglue jobs crowd --over 0 2>&1 | grep -E '^(queued|ever)'"
+	before := glue.run(ask)
+	glue.run("systemctl restart redis-server")
+	if after := glue.run(ask); after != before || !regexp.MustCompile(`queued +1\n`).MatchString(after) {
+		t.Errorf("Redis had\n%s, and after a restart it has\n%s", before, after)
+	}
+	glue.run("systemctl start pushglue")
 }
 
 // testHosts takes a push host out of the list, and puts it in again: the daemon goes on without a restart.
