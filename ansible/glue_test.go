@@ -3,7 +3,7 @@ package ansible_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,12 +15,15 @@ import (
 	"pushglue/glue/eventstream"
 )
 
-// secrets are what must not be seen anywhere but in its file.
+// secrets are what must not be seen anywhere but in its file. A password has what URLs, shells and redis-cli read otherwise.
 var secrets = map[string]string{
-	"redis_queue_password":          "c0ffee-of-the-daemon-0123",
-	"redis_queue_producer_password": "c0ffee-of-the-producer-0123",
-	"anonymize_key":                 "c0ffee-of-the-pseudonyms-0123456",
+	"redis_queue_password":          secretMark + ` daemon: 0/1 @"2" '3' \4`,
+	"redis_queue_producer_password": secretMark + "-producer-0123",
+	"anonymize_key":                 secretMark + "-pseudonyms-0123456",
 }
+
+// secretMark begins each secret.
+const secretMark = "c0ffee-of-the"
 
 const pipelines = `
 pipelines:
@@ -59,7 +62,7 @@ func (l *lab) glueInventory(t *testing.T) string {
 			"redis_queue_producer_password": secrets["redis_queue_producer_password"],
 			"pushglue_binary":               binary(t),
 			"pushglue_pipelines":            l.file(t, "pipelines.yml", pipelines),
-			"pushglue_redis_url":            "redis://pushglue:" + secrets["redis_queue_password"] + "@" + first.address + ":6379/0",
+			"pushglue_redis_url":            redisURL(first, "pushglue", secrets["redis_queue_password"]),
 			"pushglue_secrets":              map[string]string{"PUSHGLUE_ANONYMIZE_KEY": secrets["anonymize_key"]},
 			// The machines that run the tests are slow: between out and in may pass more than half a minute.
 			"pushglue_environment": map[string]string{"PUSHGLUE_REPLAY_TIME": "3m"},
@@ -117,11 +120,8 @@ func (l *lab) mustStop(t *testing.T, want string, args ...string) {
 
 func checkNoSecret(t *testing.T, where, text string) {
 	t.Helper()
-	for name, secret := range secrets {
-		if strings.Contains(text, secret) {
-			at := strings.Index(text, secret)
-			t.Errorf("%s shows %s: %q", where, name, text[max(0, at-200):min(len(text), at+len(secret)+50)])
-		}
+	if at := strings.Index(text, secretMark); at >= 0 {
+		t.Errorf("%s shows a secret: %q", where, text[max(0, at-200):min(len(text), at+100)])
 	}
 }
 
@@ -173,6 +173,7 @@ func TestGlue(t *testing.T) {
 	part("firewall", func(t *testing.T) { testFirewall(t, l.machines[1], glue) })
 	part("secrets", func(t *testing.T) { testSecrets(t, glue) })
 	part("a message", func(t *testing.T) { testMessage(t, l, glue) })
+	part("Redis restarts", func(t *testing.T) { testRedisRestart(t, glue) })
 	part("rolling restart", func(t *testing.T) { testRollingRestart(t, l, glue, inventory) })
 	if !*long {
 		return
@@ -181,6 +182,7 @@ func TestGlue(t *testing.T) {
 	part("drain", func(t *testing.T) { testDrain(t, l, glue, inventory) })
 	part("rolling restart that stops", func(t *testing.T) { testRollingRestartStops(t, l, inventory) })
 	part("rolling restart of small hosts", func(t *testing.T) { testRollingRestartLeavesSmallHosts(t, l, inventory) })
+	part("another password", func(t *testing.T) { testPassword(t, l, glue, inventory) })
 }
 
 // watchProcesses looks at the command lines and the environments of a machine's processes until the
@@ -227,7 +229,7 @@ func testSecrets(t *testing.T, m *machine) {
 	if got := m.run("stat -c '%a %U:%G %n' /etc/pushglue/secrets/* /etc/redis/pushglue.acl /etc/pushglue/secrets"); got != want {
 		t.Errorf("secrets are\n%s, want\n%s", got, want)
 	}
-	files := m.run("grep -rlF c0ffee /etc /usr/local /var/lib /var/log /root /tmp 2>/dev/null | sort || :")
+	files := m.run("grep -rlF " + secretMark + " /etc /usr/local /var/lib /var/log /root /tmp 2>/dev/null | sort || :")
 	if got := strings.Fields(files); strings.Join(got, " ") != "/etc/pushglue/secrets/PUSHGLUE_ANONYMIZE_KEY /etc/pushglue/secrets/PUSHGLUE_REDIS_URL" {
 		t.Errorf("files with secrets are %q", got)
 	}
@@ -262,7 +264,25 @@ func testMessage(t *testing.T, l *lab, glue *machine) {
 
 // producerURL is Redis as an application sees it.
 func producerURL(m *machine) string {
-	return fmt.Sprintf("redis://producer:%s@%s:6379/0", secrets["redis_queue_producer_password"], m.address)
+	return redisURL(m, "producer", secrets["redis_queue_producer_password"])
+}
+
+func redisURL(m *machine, user, password string) string {
+	return (&url.URL{Scheme: "redis", User: url.UserPassword(user, password), Host: m.address + ":6379", Path: "/0"}).String()
+}
+
+// testRedisRestart wants all that Redis had after a restart of it.
+func testRedisRestart(t *testing.T, glue *machine) {
+	glue.run("systemctl stop pushglue")
+	glue.write("/root/url", producerURL(glue))
+	glue.run(`echo '{"id":"second","event":"post_save","channel":"one"}' | PUSHGLUE_REDIS_URL_FILE=/root/url pushglue put crowd`)
+	const ask = "PUSHGLUE_REDIS_URL_FILE=/etc/pushglue/secrets/PUSHGLUE_REDIS_URL pushglue jobs crowd --over 0 2>&1 | grep -E '^(queued|ever)'"
+	before := glue.run(ask)
+	glue.run("systemctl restart redis-server")
+	if after := glue.run(ask); after != before || !regexp.MustCompile(`queued +1\n`).MatchString(after) {
+		t.Errorf("Redis had\n%s, and after a restart it has\n%s", before, after)
+	}
+	glue.run("systemctl start pushglue")
 }
 
 // testHosts takes a push host out of the list, and puts it in again: the daemon goes on without a restart.
@@ -277,5 +297,35 @@ func testHosts(t *testing.T, l *lab, glue *machine, inventory string) {
 	await(t, "the daemon has both push hosts", func() bool { return listed() == 2 })
 	if after := glue.run("systemctl show --value --property MainPID pushglue"); after != before {
 		t.Error("the daemon was restarted")
+	}
+}
+
+// testPassword changes the daemon's password as README.md says. The daemon works on while only Redis has the new one; then the former one
+// is none any more, nor is a secret that is no longer named.
+func testPassword(t *testing.T, l *lab, glue *machine, inventory string) {
+	play := func(playbook string, variables map[string]any) {
+		t.Helper()
+		text, err := json.Marshal(variables)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.mustPlay(t, "-i", inventory, playbook, "--limit", glue.name, "-e", "@"+l.file(t, "variables.json", string(text)))
+	}
+	const password = secretMark + "-daemon-from-now-on"
+	former := secrets["redis_queue_password"]
+
+	play("site.yml", map[string]any{"redis_queue_password": password, "redis_queue_former_passwords": []string{former}})
+	testMessage(t, l, glue)
+
+	after := map[string]any{"redis_queue_password": password, "pushglue_redis_url": redisURL(glue, "pushglue", password), "pushglue_secrets": map[string]any{}}
+	play("site.yml", after)
+	play("verify.yml", after)
+	testMessage(t, l, glue)
+	glue.write("/root/url", redisURL(glue, "pushglue", former))
+	if told := glue.run("PUSHGLUE_REDIS_URL_FILE=/root/url pushglue jobs crowd 2>&1 || :"); !strings.Contains(told, "WRONGPASS") {
+		t.Errorf("with the former password it says %s", told)
+	}
+	if got := glue.run("ls /etc/pushglue/secrets"); got != "PUSHGLUE_REDIS_URL\n" {
+		t.Errorf("secrets are %s", got)
 	}
 }

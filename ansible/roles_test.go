@@ -95,7 +95,29 @@ func testRoles(t *testing.T, module map[string]any) {
 	if after := first.state(); after != converged {
 		t.Errorf("a run that stopped has changed the machine:\n%s", difference(converged, after))
 	}
-	first.reloads(append(site, "--limit", "push1", "--extra-vars", `{"push_host_messages_stored": 10}`))
+	first.loosen()
+	first.reloads(append(site, "--limit", "push1", "--extra-vars", `{"push_host_messages_stored": 10, "push_host_public_port": 8080}`))
+	first.isTight()
+	if told := first.run("nft list table inet pushglue_notrack"); !strings.Contains(told, "tcp sport { 80, 443, 8080 } notrack") {
+		t.Errorf("readers' connections are tracked: %s", told)
+	}
+}
+
+// These files nobody but root is to write, and of one of them nobody but root is to know what it says.
+const tight = "/etc/nginx/pushglue /etc/nginx/pushglue/common/private-key.conf /etc/nginx/pushglue/common/workers.conf /etc/logrotate.d/pushglue-nginx"
+
+// loosen gives the files away.
+func (m *machine) loosen() {
+	m.lab.tb.Helper()
+	m.run("chown www-data:www-data " + tight + "; chmod a+rwX " + tight)
+}
+
+// isTight wants the files as the role makes them.
+func (m *machine) isTight() {
+	m.lab.tb.Helper()
+	if got := m.run("stat -c '%U:%G %a' " + tight); got != "root:root 755\nroot:root 600\nroot:root 644\nroot:root 644\n" {
+		m.lab.tb.Errorf("%s are\n%s", tight, got)
+	}
 }
 
 // reloads applies a configuration that takes a reload: other workers, and the same main process.

@@ -141,7 +141,7 @@ func daemon(cmd *cobra.Command, meter *bench.Meter) error {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	supervisor := newSupervisor(log)
-	go handleSignals(signals, log, func() { supervisor.stopping(); numbers.stopping.Store(true); stop() }, g.Abort, w.reopenFiles)
+	go handleSignals(signals, log, func() { supervisor.stopping(c.Drain); numbers.stopping.Store(true); stop() }, g.Abort, w.reopenFiles)
 
 	log.Info().Str("version", version).Strs("feeds", w.feeds()).Int("pipelines", len(w.pipelines)).Msg("running")
 	supervisor.ready()

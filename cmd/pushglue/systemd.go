@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
@@ -21,8 +22,16 @@ func newSupervisor(log zerolog.Logger) *supervisor {
 	}}
 }
 
-func (s *supervisor) ready()    { s.tell(systemd.SdNotifyReady) }
-func (s *supervisor) stopping() { s.tell(systemd.SdNotifyStopping) }
+// afterDrain is what a stop may take when PUSHGLUE_DRAIN is over: Redis is given a few seconds for each step, some of them one after the
+// other.
+const afterDrain = 50 * time.Second
+
+func (s *supervisor) ready() { s.tell(systemd.SdNotifyReady) }
+
+// stopping also asks for the time that the stop may take, so that no unit has to know PUSHGLUE_DRAIN.
+func (s *supervisor) stopping(drain time.Duration) {
+	s.tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", systemd.SdNotifyStopping, (drain + afterDrain).Microseconds()))
+}
 
 func (s *supervisor) tell(state string) {
 	if err := s.notify(state); err != nil {

@@ -34,7 +34,7 @@ func TestSystemd(t *testing.T) {
 			told <- string(text[:n])
 		}
 	}()
-	daemon := startDaemonIn(t, append(environment("REDIS_URL="+store.URL()), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=300000"))
+	daemon := startDaemonIn(t, append(environment("REDIS_URL="+store.URL()), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=300000", "PUSHGLUE_DRAIN=27s"))
 	next := func() string {
 		select {
 		case text := <-told:
@@ -54,8 +54,8 @@ func TestSystemd(t *testing.T) {
 	for got == "WATCHDOG=1" {
 		got = next()
 	}
-	if got != "STOPPING=1" {
-		t.Errorf("at last it told %q", got)
+	if want := "STOPPING=1\nEXTEND_TIMEOUT_USEC=77000000"; got != want {
+		t.Errorf("at last it told %q, want %q", got, want)
 	}
 }
 
