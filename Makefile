@@ -4,7 +4,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # All is built in one way, so that what lint compiles serves the binary too, and the tests that build it. Only the race detector needs C.
 export CGO_ENABLED := 0
-export GOFLAGS     := $(strip $(GOFLAGS) -trimpath)
+BUILD_FLAGS        := -trimpath
 
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 60s
@@ -46,10 +46,10 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the static binary: bin/pushglue; STAGES=FILE: with stages of your own
-	go build $(overlay) -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pushglue
+	go build $(BUILD_FLAGS) $(overlay) -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pushglue
 
 stages: ## test the stages of your own: STAGES=FILE
-	go test $(overlay) -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(STAGE_TESTS) | paste -sd'|'))$$" ./stages
+	go test $(BUILD_FLAGS) $(overlay) -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' $(STAGE_TESTS) | paste -sd'|'))$$" ./stages
 
 # Tests wait more than they compute, so packages are three at a time, also on two cores.
 test: deps ## every test, with the race detector; screenshots go to artifacts/
@@ -72,7 +72,7 @@ deps: ## install what the tests need (Debian, as root), or say what is missing
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive $(INSTALL)$$missing
 
 lint: ## golangci-lint, the version in tools/go.mod (its first build takes a minute)
-	go tool -modfile=tools/go.mod golangci-lint run ./...
+	GOFLAGS=$(BUILD_FLAGS) go tool -modfile=tools/go.mod golangci-lint run ./...
 
 vuln: ## govulncheck, the version in tools/go.mod: known vulnerabilities in what the code calls; asks a database on the internet
 	go tool -modfile=tools/go.mod govulncheck ./...
